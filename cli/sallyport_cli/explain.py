@@ -1,0 +1,302 @@
+"""``sallyport explain``: why an exchange ended as it did, and what would have let it through.
+
+Everything in a record may have been chosen by the caller, so that all of it passes
+``audit.display`` before it is printed.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from sallyport.audit.display import display
+from sallyport_cli.ending import ending
+from sallyport_cli.failure import CommandError, Exit
+from sallyport_cli.output import say, say_json
+
+_EXCHANGE_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+_MARKS = {"match": "✓", "no-match": "✗", "missing": "–", "error": "!"}
+
+_STYLES = {"granted": "bold green", "denied": "bold red", "refused": "bold red", "failed": "bold yellow"}
+
+_OUTCOMES = {
+    "granted": "GRANTED: credentials were issued",
+    "denied": "DENIED: the identity was verified, but may not have this",
+    "refused": "REFUSED: the proof did not verify, so nobody is known to have asked",
+    "failed": "FAILED: on our side; no credentials were given",
+}
+
+Line = tuple[str, str]
+"""Text and style."""
+
+
+def explain(
+    exchange_id: Annotated[
+        str, typer.Argument(metavar="EXCHANGE_ID", help="As the caller got it in the answer.")
+    ],
+    table: Annotated[
+        str | None,
+        typer.Option(envvar="SALLYPORT_RECORDS_TABLE", help="The records table.", metavar="NAME"),
+    ] = None,
+    log_group: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SALLYPORT_ASSUME_ROLE_LOG_GROUP",
+            help="Where to look if there is no record: the function's log group.",
+            metavar="NAME",
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Say why an exchange was granted or refused: every profile and every condition looked at.
+
+    Example: sallyport explain 0f9d2c4be0c54f6f8a1e
+    """
+    with ending(as_json=json_):
+        from sallyport_cli import records  # noqa: PLC0415 — loads boto3
+        from sallyport_cli.aws import Aws  # noqa: PLC0415 — the same
+
+        if _EXCHANGE_ID.fullmatch(exchange_id) is None:
+            raise CommandError(
+                "not-an-exchange-id",
+                "That is not an exchange id.",
+                cure="Copy it from the answer's text, the header or the log.",
+                exit_code=Exit.USAGE,
+            )
+        if not table and not log_group:
+            raise CommandError(
+                "no-records-table",
+                "No records table is named.",
+                cure="Give --table or set SALLYPORT_RECORDS_TABLE; the stack's outputs name it.",
+                exit_code=Exit.USAGE,
+            )
+        aws = Aws()
+        found = records.from_table(aws.client("dynamodb"), table, exchange_id) if table else None
+        if found is None and log_group:
+            found = records.from_log(aws.client("logs"), log_group, exchange_id)
+        if found is None:
+            raise CommandError(
+                "no-such-exchange",
+                f"Nothing is known of the exchange {exchange_id}.",
+                cure="Check the id, the account and the Region. An exchange whose proof did not verify is in "
+                "the function's log only: give --log-group as well."
+                if not log_group
+                else "Check the id, the account and the Region; records and logs are kept for a stated time.",
+            )
+        if json_:
+            say_json({"source": found.source, "record": found.record})
+            return
+        for text, style in explanation(found.record, source=found.source):
+            say(text, style=style)
+
+
+def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable[Line]:
+    """Yield a record in words, line by line; any field may be missing or of another type."""
+    outcome = _text(record.get("outcome"))
+    yield _OUTCOMES.get(outcome, f"outcome: {display(outcome) or 'not recorded'}"), _STYLES.get(outcome, "bold")
+    yield from _fields(record, ("id", "time", "route", "source_ip", "user_agent"))
+    if source == "log":
+        yield "  (from the function's log, which says less than a record)", "dim"
+    yield from _why(record)
+    yield from _who(record)
+    yield from _asked(_mapping(record, "request"))
+    yield from _profiles(record)
+    yield from _remedy(record)
+    yield from _given(record)
+    notes = [display(_text(note)) for note in _list(record, "notes")]
+    if notes:
+        yield from _heading("notes")
+        yield from ((f"  {note}", "") for note in notes)
+
+
+def _why(record: Mapping[str, Any]) -> Iterable[Line]:
+    if not any(record.get(key) for key in ("reason", "detail", "cure")):
+        return
+    yield from _heading("why")
+    yield from _fields(record, ("reason", "detail", "cure"))
+
+
+def _who(record: Mapping[str, Any]) -> Iterable[Line]:
+    yield from _heading("who")
+    anchor = _mapping(record, "anchor")
+    if anchor or record.get("subject") is not None:
+        yield "  verified", "green"
+        yield from _fields({"anchor": anchor.get("name"), "anchor arn": anchor.get("arn")}, None)
+        yield from _fields(record, ("subject",))
+        for key, value in _mapping(record, "attributes").items():
+            yield f"  {display(_text(key))} = {display(_text(value))}", ""
+    claimed = _mapping(record, "claimed")
+    if claimed:
+        yield "  UNVERIFIED: this is only what the caller claims, and may be a lie", "bold yellow"
+        for key, value in claimed.items():
+            yield f"  claimed {display(_text(key))} = {display(_text(value))}", "yellow"
+    if not anchor and record.get("subject") is None and not claimed:
+        yield "  unknown: nothing was verified and nothing readable was claimed", ""
+    yield from _fields({"proof sha256": record.get("proof_sha256")}, None)
+
+
+def _asked(request: Mapping[str, Any]) -> Iterable[Line]:
+    if not request:
+        return
+    yield from _heading("asked for")
+    yield from _fields(
+        {
+            "role": request.get("role_arn"),
+            "profile": request.get("profile"),
+            "duration": f"{request['duration']} s" if "duration" in request else None,
+            "session name": request.get("session_name"),
+            "own policy": "yes" if request.get("policy") or request.get("policy_sha256") else None,
+            "own policy arns": request.get("policy_arns"),
+        },
+        None,
+    )
+
+
+def _profiles(record: Mapping[str, Any]) -> Iterable[Line]:
+    trace = [entry for entry in _list(record, "trace") if isinstance(entry, Mapping)]
+    if not trace and not record.get("trace_omitted"):
+        return
+    yield from _heading("profiles looked at")
+    for entry in trace:
+        outcome = _text(entry.get("outcome"))
+        words = [display(_text(entry.get("profile"))), display(outcome)]
+        if entry.get("reason"):
+            words.append(f"({display(_text(entry['reason']))})")
+        yield f"  {' '.join(words)}", "green" if outcome == "allowed" else ""
+        if entry.get("detail"):
+            yield f"      {display(_text(entry['detail']), limit=512)}", "dim"
+        for condition in _list(entry, "conditions"):
+            if isinstance(condition, Mapping):
+                yield from _condition(condition)
+        yield from _omitted(entry.get("conditions_omitted"), "conditions", indent=6)
+    yield from _omitted(record.get("trace_omitted"), "profiles", indent=2)
+
+
+def _condition(condition: Mapping[str, Any]) -> Iterable[Line]:
+    outcome = _text(condition.get("outcome"))
+    mark = _MARKS.get(outcome, "?")
+    style = "green" if outcome == "match" else "red"
+    operator, key = display(_text(condition.get("operator"))), display(_text(condition.get("key")))
+    yield f"    {mark} {operator} {key}: {display(outcome)}", style
+    yield f"        expected {_expected(condition)}", ""
+    actual = condition.get("actual")
+    yield f"        actual   {'nothing' if actual is None else display(_text(actual))}", ""
+
+
+def _expected(condition: Mapping[str, Any]) -> str:
+    values = [display(_text(value)) for value in _list(condition, "expected")]
+    more = condition.get("expected_omitted")
+    if isinstance(more, int) and more > 0:
+        values.append(f"{more} more")
+    return " or ".join(values) or "nothing"
+
+
+def _remedy(record: Mapping[str, Any]) -> Iterable[Line]:
+    """Say what would have allowed it, by profile: the conditions that did not hold, and no more."""
+    if record.get("outcome") not in {"denied", "refused"}:
+        return
+    ways: list[str] = []
+    for entry in _list(record, "trace"):
+        if not isinstance(entry, Mapping) or entry.get("outcome") in {"allowed", "outranked"}:
+            continue
+        name = display(_text(entry.get("profile")))
+        unmet = [
+            f"{display(_text(one.get('operator')))} {display(_text(one.get('key')))} {_expected(one)}"
+            for one in _list(entry, "conditions")
+            if isinstance(one, Mapping) and one.get("outcome") != "match"
+        ]
+        match entry.get("outcome"):
+            case "not-matched" if unmet:
+                ways.append(f"profile {name} would have needed {'; and '.join(unmet)}")
+            case "not-named":
+                ways.append(f"profile {name} was not considered, because the request named another one")
+            case "disabled":
+                ways.append(f"profile {name} matched but is disabled; `sallyport trust enable profile {name}`")
+            case "denied":
+                ways.append(f"profile {name} denies this identity; no other profile can allow it")
+            case _:
+                detail = display(_text(entry.get("detail") or entry.get("reason")), limit=512)
+                if detail:
+                    ways.append(f"profile {name}: {detail}")
+    if not ways and record.get("outcome") == "denied" and not _list(record, "trace"):
+        ways.append("a profile that lists this role and matches this identity; none names the role")
+    if ways:
+        yield from _heading("what would have allowed it")
+        yield from ((f"  {way}", "") for way in ways)
+
+
+def _given(record: Mapping[str, Any]) -> Iterable[Line]:
+    profile, grant, issued = (_mapping(record, key) for key in ("profile", "grant", "issued"))
+    if not (profile or grant or issued):
+        return
+    yield from _heading("granted" if record.get("outcome") == "granted" else "decided, but not released")
+    tags = _mapping(grant, "tags")
+    yield from _fields(
+        {
+            "profile": profile.get("name"),
+            "profile arn": profile.get("arn"),
+            "role": grant.get("role_arn"),
+            "session name": grant.get("session_name"),
+            "source identity": grant.get("source_identity"),
+            "duration": f"{grant['duration']} s" if "duration" in grant else None,
+            "issuance": grant.get("issuance"),
+            "external id": grant.get("external_id"),
+            "tags": [f"{_text(key)}={_text(value)}" for key, value in tags.items()],
+            "transitive": grant.get("transitive"),
+            "policy sha256": grant.get("policy_sha256"),
+            "policy arns": grant.get("policy_arns"),
+        },
+        None,
+    )
+    if grant.get("advisory"):
+        yield "  advisory: the caller's own token went to STS, so these limits do not bind", "yellow"
+    skipped = _list(issued, "skipped_regions")
+    yield from _fields(
+        {
+            "access key id": issued.get("access_key_id"),
+            "assumed role": issued.get("assumed_role_arn"),
+            "expires": issued.get("expiration"),
+            "sts region": issued.get("region"),
+            "failed over from": skipped,
+            "dropped tags": issued.get("dropped_tags"),
+            "token size used": f"{issued['packed_policy_size']} %" if "packed_policy_size" in issued else None,
+        },
+        None,
+    )
+
+
+def _heading(title: str) -> Iterable[Line]:
+    yield "", ""
+    yield title, "bold"
+
+
+def _fields(values: Mapping[str, Any], names: Sequence[str] | None) -> Iterable[Line]:
+    """Yield one line for each field that is there."""
+    for name in names if names is not None else list(values):
+        value = values.get(name)
+        if value is None or value in ("", []):
+            continue
+        items = value if isinstance(value, list) else [value]
+        text = ", ".join(display(_text(item), limit=512) for item in items)
+        yield f"  {name.replace('_', ' '):<16} {text}", ""
+
+
+def _omitted(count: object, what: str, *, indent: int) -> Iterable[Line]:
+    if isinstance(count, int) and count > 0:
+        yield f"{' ' * indent}… and {count} more {what}; the record keeps no more", "dim"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(holder: Mapping[str, Any], key: str) -> list[Any]:
+    value = holder.get(key)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,27 @@
+"""The command's entry point: which commands there are, and how every one of them ends."""
+
+import typer
+
+from sallyport_cli import explain, trust
+from sallyport_cli.failure import EXIT_CODES
+
+app = typer.Typer(
+    name="sallyport",
+    help="Trade an outside identity for short-lived AWS credentials.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(trust.app, name="trust")
+app.command(name="explain", epilog=EXIT_CODES)(explain.explain)
+
+
+@app.callback()
+def main() -> None:
+    """Trade an outside identity for short-lived AWS credentials."""
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,13 @@
+"""POST / and POST /credentials: trade a token for AWS credentials."""
+
+from typing import Any
+
+from sallyport.settings import ExchangeSettings
+from sallyport.wiring import exchanges
+
+routes = exchanges.token_routes(ExchangeSettings.from_env())  # once, in init: SnapStart's snapshot holds it
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer one request of API Gateway's REST API (payload 1.0)."""
+    return routes(event)

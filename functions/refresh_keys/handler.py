@@ -1,0 +1,15 @@
+"""Fetch issuers' keys: all of them on a schedule, one anchor's when an exchange asks."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sallyport.settings import RefreshSettings
+from sallyport.wiring import background
+
+refresh = background.key_refresh(RefreshSettings.from_env())
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Refresh and say what became of each anchor."""
+    return refresh(event, context)

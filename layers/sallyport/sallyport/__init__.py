@@ -1,0 +1,1 @@
+"""Sallyport: outside identities in, short-lived AWS credentials out."""

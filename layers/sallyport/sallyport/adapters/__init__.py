@@ -1,0 +1,1 @@
+"""The only place for AWS calls and sockets. Adapters translate; they decide nothing."""

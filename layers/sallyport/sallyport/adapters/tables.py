@@ -1,0 +1,435 @@
+"""The tables as an exchange sees them: trust and keys to read, spent and records to put once.
+
+Reads per exchange are few and fixed, whatever the size of the estate: one for the current version,
+one each for the anchor and the role, one for keys, one batch for what may be disabled.
+"""
+
+import contextlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from sallyport.adapters.aws import AwsError, JsonService
+from sallyport.errors import UnavailableError
+from sallyport.keys import ASK_EVERY, FetchedKeys
+from sallyport.model import ExchangeId, OidcAnchor
+from sallyport.trust.profiles import Profile, load_anchor, load_profile
+
+# How long anything that can revoke (version, disabled, keys) is believed without another look.
+CACHE_SECONDS = 10.0
+
+# Compiled anchors and roles kept per instance; beyond it the least recently used one goes. A
+# compiled profile takes some 10 KB, so the cache stays below the function's memory budget.
+CACHE_ENTRIES = 512
+
+# DynamoDB's own limit for one BatchGetItem.
+BATCH_GET = 100
+
+Item = Mapping[str, Any]
+Clock = Callable[[], float]
+"""Monotonic seconds, for the age of cache entries alone."""
+
+
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Value]):
+    """A cache of bounded size whose entries are believed for a stated time.
+
+    ``seconds=None`` keeps entries for as long as there is room: for values that cannot change.
+    """
+
+    def __init__(self, clock: Clock, *, seconds: float | None, entries: int = CACHE_ENTRIES) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._entries = entries
+        self._held: OrderedDict[str, tuple[float, Value]] = OrderedDict()
+
+    def get(self, key: str, load: Callable[[], Value]) -> Value:
+        """Return what is held for ``key``, or load it; a failed load leaves nothing behind."""
+        held = self._fresh(key)
+        if held is not None:
+            return held[0]
+        return self.put(key, load())
+
+    def held(self, key: str) -> Value | None:
+        """Return what is held and still believed, else ``None``."""
+        held = self._fresh(key)
+        return None if held is None else held[0]
+
+    def put(self, key: str, value: Value) -> Value:
+        """Hold a value from now on; the least recently used one makes room."""
+        self._held[key] = (self._clock(), value)
+        self._held.move_to_end(key)
+        while len(self._held) > self._entries:
+            self._held.popitem(last=False)
+        return value
+
+    def _fresh(self, key: str) -> tuple[Value] | None:
+        held = self._held.get(key)
+        if held is None or not (self._seconds is None or 0 <= self._clock() - held[0] < self._seconds):
+            return None
+        self._held.move_to_end(key)
+        return (held[1],)
+
+    def forget(self, key: str) -> None:
+        """Make the next ``get`` load again."""
+        self._held.pop(key, None)
+
+
+class TrustTable:
+    """Anchors and profiles of the current version, and what is disabled beside it."""
+
+    def __init__(self, dynamodb: JsonService, table: str, clock: Clock) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._pointer: Recent[str | None] = Recent(clock, seconds=CACHE_SECONDS, entries=1)
+        self._disabled: Recent[bool] = Recent(clock, seconds=CACHE_SECONDS, entries=4 * CACHE_ENTRIES)
+        # Items of a version never change, so these need no time limit: the version is in the key.
+        self._anchors: Recent[OidcAnchor | None] = Recent(clock, seconds=None)
+        self._roles: Recent[tuple[Profile, ...]] = Recent(clock, seconds=None)
+
+    def version(self) -> str | None:
+        """Return the id of the version in force, or ``None`` before the first apply."""
+        return self._pointer.get("current", self._read_pointer)
+
+    def anchor_of_issuer(self, issuer: str) -> OidcAnchor | None:
+        """Return the anchor that this issuer, byte for byte, belongs to."""
+        version = self.version()
+        if version is None:
+            return None
+
+        def load() -> OidcAnchor | None:
+            document = self._document(f"issuer#{issuer}", version)
+            return None if document is None else load_anchor(document)
+
+        return self._anchors.get(f"{version} {issuer}", load)
+
+    def profiles_of_role(self, role_arn: str) -> tuple[Profile, ...]:
+        """Return every profile that names this role; none means that nobody may have it."""
+        version = self.version()
+        if version is None:
+            return ()
+
+        def load() -> tuple[Profile, ...]:
+            document = self._document(f"role#{role_arn}", version)
+            if document is None:
+                return ()
+            return tuple(load_profile(profile) for profile in document["profiles"])
+
+        return self._roles.get(f"{version} {role_arn}", load)
+
+    def disabled(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those of ``profile#<name>`` and ``anchor#<name>`` that an operator has disabled."""
+        unknown = [name for name in names if self._disabled.held(name) is None]
+        there: set[str] = set()
+        for start in range(0, len(unknown), BATCH_GET):
+            there |= self._tombstones(unknown[start : start + BATCH_GET])
+        for name in unknown:
+            self._disabled.put(name, name in there)
+        return frozenset(name for name in names if name in there or self._disabled.held(name))
+
+    def anchors(self) -> tuple[OidcAnchor, ...]:
+        """Return all anchors of the current version (for the refresh of keys; one query)."""
+        version = self._read_pointer()
+        if version is None:
+            return ()
+        found: list[OidcAnchor] = []
+        start: Item | None = None
+        while True:
+            arguments: dict[str, Any] = {
+                "TableName": self._table,
+                "IndexName": "by_version",
+                "KeyConditionExpression": "version = :v AND begins_with(pk, :p)",
+                "ExpressionAttributeValues": {":v": {"S": version}, ":p": {"S": "anchor#"}},
+            }
+            if start:
+                arguments["ExclusiveStartKey"] = start
+            page = self._dynamodb.call("Query", arguments)
+            found += [load_anchor(json.loads(item["document"]["S"])) for item in page.get("Items", [])]
+            start = page.get("LastEvaluatedKey")
+            if not start:
+                return tuple(found)
+
+    def _read_pointer(self) -> str | None:
+        item = self._get({"pk": {"S": "current"}, "version": {"S": "-"}})
+        return None if item is None else str(item["current"]["S"])
+
+    def _document(self, key: str, version: str) -> dict[str, Any] | None:
+        item = self._get({"pk": {"S": key}, "version": {"S": version}})
+        if item is None:
+            return None
+        document: dict[str, Any] = json.loads(item["document"]["S"])
+        return document
+
+    def _get(self, key: Item) -> Item | None:
+        answer = _ask(
+            self._dynamodb, "GetItem", {"TableName": self._table, "Key": key, "ConsistentRead": True}
+        )
+        item: Item | None = answer.get("Item")
+        return item
+
+    def _tombstones(self, names: Sequence[str]) -> frozenset[str]:
+        keys: list[Item] = [{"pk": {"S": f"disabled#{name}"}, "version": {"S": "-"}} for name in names]
+        found: set[str] = set()
+        # DynamoDB may answer in part; a tombstone that was not looked at must not read as absent.
+        for _ in range(3):
+            answer = _ask(
+                self._dynamodb,
+                "BatchGetItem",
+                {
+                    "RequestItems": {
+                        self._table: {
+                            "Keys": keys,
+                            "ConsistentRead": True,
+                            "ProjectionExpression": "pk",
+                        }
+                    }
+                },
+            )
+            items = answer.get("Responses", {}).get(self._table, [])
+            found |= {item["pk"]["S"].removeprefix("disabled#") for item in items}
+            keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            if not keys:
+                return frozenset(found)
+        raise UnavailableError("trust-unreadable", "what is disabled could not be read")
+
+
+@dataclass(frozen=True, slots=True)
+class KeysItem:
+    """What the keys table holds of one anchor; times in epoch seconds, zero for never."""
+
+    issuer: str = ""
+    jwks: str = ""
+    fetched_at: int = 0
+    asked_at: int = 0
+
+
+class KeysTable:
+    """Issuers' keys: read by exchanges, written by ``refresh_keys`` alone."""
+
+    def __init__(self, dynamodb: JsonService, table: str, clock: Clock) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._held: Recent[KeysItem | None] = Recent(clock, seconds=CACHE_SECONDS)
+
+    def read(self, anchor_id: str, *, fresh: bool = False) -> KeysItem | None:
+        """Return the item of an anchor, or ``None`` if no keys were ever asked for."""
+        if fresh:
+            self._held.forget(anchor_id)
+        return self._held.get(anchor_id, lambda: self._read(anchor_id))
+
+    def write(self, keys: FetchedKeys, /) -> None:
+        """Store ``keys`` unless a later fetch is stored already."""
+        with contextlib.suppress(ConditionFailed):
+            self._update(
+                keys.anchor_id,
+                "SET issuer = :i, jwks = :j, fetched_at = :f, #source = :s",
+                "attribute_not_exists(fetched_at) OR fetched_at <= :f",
+                {
+                    ":i": {"S": keys.issuer},
+                    ":j": {"S": keys.jwks},
+                    ":f": {"N": str(keys.fetched_at)},
+                    ":s": {"S": keys.source},
+                },
+                {"#source": "source"},
+            )
+
+    def claim_ask(self, anchor_id: str, now: datetime, /) -> bool:
+        """Take the one turn per ``ASK_EVERY`` to fetch on an exchange's asking."""
+        try:
+            self._update(
+                anchor_id,
+                "SET asked_at = :now",
+                "attribute_not_exists(asked_at) OR asked_at <= :early",
+                {
+                    ":now": {"N": str(int(now.timestamp()))},
+                    ":early": {"N": str(int((now - ASK_EVERY).timestamp()))},
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def _read(self, anchor_id: str) -> KeysItem | None:
+        answer = _ask(
+            self._dynamodb,
+            "GetItem",
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": f"anchor#{anchor_id}"}},
+                "ConsistentRead": True,
+            },
+        )
+        item = answer.get("Item")
+        if item is None:
+            return None
+        return KeysItem(
+            issuer=item.get("issuer", {}).get("S", ""),
+            jwks=item.get("jwks", {}).get("S", ""),
+            fetched_at=int(item.get("fetched_at", {}).get("N", "0")),
+            asked_at=int(item.get("asked_at", {}).get("N", "0")),
+        )
+
+    def _update(
+        self,
+        anchor_id: str,
+        update: str,
+        condition: str,
+        values: Item,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        arguments: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": {"pk": {"S": f"anchor#{anchor_id}"}},
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        }
+        if names:
+            arguments["ExpressionAttributeNames"] = names
+        _ask(self._dynamodb, "UpdateItem", arguments)
+
+
+class SpentTable:
+    """Proofs that were used, and how often an identity was served in a minute."""
+
+    def __init__(self, dynamodb: JsonService, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def spend(self, replay_id: str, exchange_id: ExchangeId, expires_at: int) -> bool:
+        """Mark a proof as used; ``False`` if another exchange did so before.
+
+        The condition lets the same exchange try again after an answer that was lost.
+        """
+        try:
+            _ask(
+                self._dynamodb,
+                "PutItem",
+                {
+                    "TableName": self._table,
+                    "Item": {
+                        "pk": {"S": f"proof#{replay_id}"},
+                        "exchange": {"S": exchange_id},
+                        "expires_at": {"N": str(expires_at)},
+                    },
+                    "ConditionExpression": "attribute_not_exists(pk) OR exchange = :e",
+                    "ExpressionAttributeValues": {":e": {"S": exchange_id}},
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def count(self, bucket: str, limit: int, expires_at: int) -> bool:
+        """Count one grant in a bucket; ``False`` once ``limit`` of them were counted."""
+        try:
+            _ask(
+                self._dynamodb,
+                "UpdateItem",
+                {
+                    "TableName": self._table,
+                    "Key": {"pk": {"S": f"rate#{bucket}"}},
+                    "UpdateExpression": "SET expires_at = :x ADD used :one",
+                    "ConditionExpression": "attribute_not_exists(used) OR used < :limit",
+                    "ExpressionAttributeValues": {
+                        ":x": {"N": str(expires_at)},
+                        ":one": {"N": "1"},
+                        ":limit": {"N": str(limit)},
+                    },
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+
+class RecordsTable:
+    """Records, put once and never changed."""
+
+    def __init__(self, dynamodb: JsonService, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def put(self, record_id: str, record: str, expires_at: int) -> None:
+        """Put one record; raises ``UnavailableError`` unless it is durable.
+
+        The condition holds for a second try of the same put, and for nothing else.
+        """
+        try:
+            _ask(
+                self._dynamodb,
+                "PutItem",
+                {
+                    "TableName": self._table,
+                    "Item": {
+                        "id": {"S": record_id},
+                        "record": {"S": record},
+                        "expires_at": {"N": str(expires_at)},
+                    },
+                    "ConditionExpression": "attribute_not_exists(id) OR #record = :record",
+                    "ExpressionAttributeNames": {"#record": "record"},
+                    "ExpressionAttributeValues": {":record": {"S": record}},
+                },
+            )
+        except ConditionFailed:
+            raise UnavailableError("record-exists", "a record with this id is there already") from None
+
+
+class AuditTable:
+    """What has reached the audit side, each record once."""
+
+    def __init__(self, dynamodb: JsonService, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def count(self, record_id: str, outcome: str, now: datetime, keep: timedelta) -> bool:
+        """Count a record under its day and outcome; ``False`` if it was counted before.
+
+        Two writes: a crash between them leaves a record that is known but not counted, which the
+        count's reader sees as one too few, never as one too many.
+        """
+        try:
+            _ask(
+                self._dynamodb,
+                "PutItem",
+                {
+                    "TableName": self._table,
+                    "Item": {
+                        "pk": {"S": f"record#{record_id}"},
+                        "outcome": {"S": outcome},
+                        "expires_at": {"N": str(int((now + keep).timestamp()))},
+                    },
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                },
+            )
+        except ConditionFailed:
+            return False
+        _ask(
+            self._dynamodb,
+            "UpdateItem",
+            {
+                "TableName": self._table,
+                "Key": {"pk": {"S": f"count#{now:%Y-%m-%d}#{outcome}"}},
+                "UpdateExpression": "ADD records :one",
+                "ExpressionAttributeValues": {":one": {"N": "1"}},
+            },
+        )
+        return True
+
+
+class ConditionFailed(Exception):  # noqa: N818 - not an error: the second half of a conditional put's answer
+    """The condition of a conditional write did not hold."""
+
+
+def _ask(dynamodb: JsonService, operation: str, arguments: Item) -> dict[str, Any]:
+    try:
+        return dynamodb.call(operation, arguments)
+    except AwsError as error:
+        if error.reason == "ConditionalCheckFailedException":
+            raise ConditionFailed from None
+        raise UnavailableError("table-refused", f"{operation}: {error.reason}") from None

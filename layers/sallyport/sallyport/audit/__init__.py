@@ -1,0 +1,1 @@
+"""What is kept about every exchange, and what is made of it."""

@@ -1,0 +1,334 @@
+"""One exchange: an outside identity in, short-lived AWS credentials out, and a record of it.
+
+The steps carry the numbers of ``docs/architecture.md``. Everything with I/O comes in as a port.
+"""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sallyport.audit.record import RecordDraft, summary
+from sallyport.errors import DeniedError, SallyportError, ThrottledError, UnavailableError
+from sallyport.model import (
+    Credentials,
+    Decision,
+    Denial,
+    Exchanged,
+    ExchangeId,
+    ExchangeRequest,
+    Grant,
+    Identity,
+    Issuance,
+    JsonValue,
+    OidcAnchor,
+    Replay,
+    Secret,
+)
+from sallyport.proof.oidc import LEEWAY
+from sallyport.trust.decide import authorize
+from sallyport.trust.profiles import Profile
+
+# Records that could not be put wait here for the next exchange of this instance. More than these
+# means that the table has been away for long; they are in the log in any case.
+MAX_PENDING = 100
+
+# How often one instance puts a summary of the exchanges whose proof did not verify.
+SUMMARY_EVERY = timedelta(minutes=1)
+
+# Distinct addresses counted between two summaries; an attacker with more shares one bucket.
+MAX_ADDRESSES = 200
+
+
+class Identified(Protocol):
+    """What an identifier gives: who, through which anchor, and whether a proof may be used again."""
+
+    @property
+    def identity(self) -> Identity: ...  # noqa: D102 - the name says it
+    @property
+    def anchor(self) -> OidcAnchor: ...  # noqa: D102
+
+
+Identify = Callable[[Secret, RecordDraft, datetime], Identified]
+
+
+class Trust(Protocol):
+    """Profiles, and what is disabled, under one version."""
+
+    def profiles_of_role(self, role_arn: str) -> Sequence[Profile]:
+        """Return every profile that names this role."""
+
+    def disabled(self, names: Sequence[str]) -> Collection[str]:
+        """Return the disabled ones of these ``profile#<name>`` and ``anchor#<name>``."""
+
+
+class Spent(Protocol):
+    """Proofs that were used, and grants counted."""
+
+    def spend(self, replay_id: str, exchange_id: ExchangeId, expires_at: int) -> bool:
+        """Mark a proof as used; ``False`` if it was."""
+
+    def count(self, bucket: str, limit: int, expires_at: int) -> bool:
+        """Count a grant; ``False`` if the limit is reached."""
+
+
+class Records(Protocol):
+    """Where records become durable."""
+
+    def put(self, record_id: str, record: str, expires_at: int) -> None:
+        """Put a record; raises ``UnavailableError`` unless it is durable."""
+
+
+class Telemetry(Protocol):
+    """Log and metrics. What is handed over holds no secret."""
+
+    def finished(self, fields: Mapping[str, JsonValue], *, level: str) -> None:
+        """Log one exchange and count it."""
+
+    def alarm(self, event: str, fields: Mapping[str, JsonValue]) -> None:
+        """Log something that must not happen, and count it under a metric with an alarm."""
+
+    def unexpected(self, error: Exception, fields: Mapping[str, JsonValue]) -> None:
+        """Log an exception nobody planned for: its type and place, never its text."""
+
+
+Issue = Callable[[Grant, Secret], Credentials]
+Span = Callable[[str], AbstractContextManager[None]]
+"""Opens a named part of a trace; nothing that is in the exchange reaches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request before anything in it was looked at; ``read`` checks its form."""
+
+    route: str
+    source_ip: str
+    user_agent: str
+    read: Callable[[], ExchangeRequest]
+
+
+def new_exchange_id() -> ExchangeId:
+    """Return an id of our own making: the gateway's can be chosen by clients."""
+    return ExchangeId(os.urandom(16).hex())
+
+
+class Exchange:
+    """The use case behind every route that gives credentials."""
+
+    def __init__(  # noqa: PLR0913 - one keyword per port
+        self,
+        *,
+        identify: Identify,
+        trust: Trust,
+        spent: Spent,
+        issue: Issue,
+        records: Records,
+        telemetry: Telemetry,
+        span: Span,
+        record_days: int,
+    ) -> None:
+        self._identify = identify
+        self._trust = trust
+        self._spent = spent
+        self._issue = issue
+        self._records = records
+        self._telemetry = telemetry
+        self._span = span
+        self._keep = timedelta(days=record_days)
+        self._pending: deque[tuple[str, str, int]] = deque(maxlen=MAX_PENDING)
+        self._unverified = Unverified()
+
+    def __call__(self, arrival: Arrival, exchange_id: ExchangeId, now: datetime) -> Exchanged:
+        """Run one exchange to its end; every path leaves a record or a line in the log.
+
+        Raises:
+            SallyportError: the class says what the caller may know, the record holds the rest.
+        """
+        draft = RecordDraft(
+            id=exchange_id,
+            time=now,
+            route=arrival.route,
+            source_ip=arrival.source_ip,
+            user_agent=arrival.user_agent,
+        )
+        try:
+            return self._steps(arrival, draft, now)
+        except SallyportError as error:
+            draft.error = error
+            self._refused(draft, now)
+            raise
+        except Exception as error:  # noqa: BLE001 - it is made loud, and ends here
+            # A defect of ours: on record, and without a word of it to the caller.
+            draft.error = SallyportError("unexpected", type(error).__name__)
+            self._telemetry.unexpected(error, draft.log_fields())
+            self._refused(draft, now)
+            raise draft.error from None
+
+    def _steps(self, arrival: Arrival, draft: RecordDraft, now: datetime) -> Exchanged:
+        # (0) Is this a request in the protocol's form? Nothing of it is believed.
+        request = draft.request = arrival.read()
+        # (1) Who is calling? Nothing before this line may trust the proof.
+        with self._span("verify"):
+            identified = self._identify(request.proof, draft, now)
+        identity = draft.identity = identified.identity
+        # (2) May this identity have this role, and on what terms?
+        with self._span("authorize"):
+            grant = draft.grant = self._authorize(identity, request, draft, now)
+        # (3) May this proof be used, and may this identity have another grant in this minute?
+        self._spend(identified, grant, draft.id, now)
+        # (4) Ask STS for exactly what was granted.
+        with self._span("issue"):
+            credentials = draft.credentials = self._issue(grant, request.proof)
+        if grant.issuance is Issuance.WEB_IDENTITY:
+            check_web_identity(identity, identified.anchor, credentials)
+        # (5) No credentials leave without a record.
+        with self._span("record"):
+            self._record(draft, now)
+        # (6) The gateway answers.
+        return Exchanged(draft.id, credentials, grant, identity)
+
+    def _authorize(
+        self, identity: Identity, request: ExchangeRequest, draft: RecordDraft, now: datetime
+    ) -> Grant:
+        profiles = self._trust.profiles_of_role(request.role_arn)
+        names = [f"anchor#{identity.anchor_name}", *(f"profile#{profile.name}" for profile in profiles)]
+        decision = authorize(identity, request, profiles, disabled=self._trust.disabled(names), now=now)
+        draft.decision = decision
+        return _granted(decision)
+
+    def _spend(self, identified: Identified, grant: Grant, exchange_id: ExchangeId, now: datetime) -> None:
+        identity = identified.identity
+        if grant.grants_per_minute is not None:
+            minute = int(now.timestamp()) // 60
+            bucket = f"{grant.profile_id}#{identity.subject}#{minute}"
+            if not self._spent.count(bucket, grant.grants_per_minute, (minute + 2) * 60):
+                raise ThrottledError(
+                    "profile-rate",
+                    f"more than {grant.grants_per_minute} grants in this minute",
+                    cure="The caller should cache credentials; the profile's grants_per_minute is the limit.",
+                )
+        if identified.anchor.replay is Replay.ONCE:
+            # The verifier's own leeway: a proof is remembered for as long as it could verify.
+            until = int((identity.expires_at + LEEWAY).timestamp()) + 1
+            if not self._spent.spend(identity.replay_id, exchange_id, until):
+                raise DeniedError(
+                    "proof-replayed",
+                    "this proof was used before and the anchor says replay: once",
+                    cure="Fetch a fresh token for every exchange, or set replay: allow on the anchor.",
+                )
+
+    def _record(self, draft: RecordDraft, now: datetime) -> None:
+        self._flush(now)
+        try:
+            self._records.put(draft.id, draft.to_json(), self._until(now))
+        except UnavailableError as error:
+            draft.error = UnavailableError("record-failed", f"the session was not released: {error}")
+            # Made but not released: loud now, and a record as soon as the table is back.
+            self._telemetry.alarm("SessionNotReleased", draft.log_fields())
+            raise draft.error from error
+        self._telemetry.finished(draft.log_fields(), level="INFO")
+
+    def _refused(self, draft: RecordDraft, now: datetime) -> None:
+        if draft.credentials is not None:
+            self._pending.append((draft.id, draft.to_json(), self._until(now)))
+        elif draft.identity is not None:
+            # A denial of somebody known: best effort, since nothing was given.
+            try:
+                self._records.put(draft.id, draft.to_json(), self._until(now))
+            except UnavailableError:
+                self._pending.append((draft.id, draft.to_json(), self._until(now)))
+        else:
+            self._unverified.add(draft, now)
+        self._telemetry.finished(draft.log_fields(), level="WARNING")
+        self._summarise(now)
+
+    def _flush(self, now: datetime) -> None:
+        """Put what waited; stops at the first failure, since the next put would fail as well."""
+        while self._pending:
+            try:
+                self._records.put(*self._pending[0])
+            except UnavailableError:
+                return
+            self._pending.popleft()
+        self._summarise(now)
+
+    def _summarise(self, now: datetime) -> None:
+        text = self._unverified.due(now)
+        if text is not None:
+            record_id, record = text
+            try:
+                self._records.put(record_id, record, self._until(now))
+            except UnavailableError:
+                self._pending.append((record_id, record, self._until(now)))
+
+    def _until(self, now: datetime) -> int:
+        return int((now + self._keep).timestamp())
+
+
+class Unverified:
+    """Counts exchanges whose proof did not verify, so that a flood costs one record a minute."""
+
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+        self._reasons: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+
+    def add(self, draft: RecordDraft, now: datetime) -> None:
+        """Count one."""
+        if self._since is None:
+            self._since = now
+        self._reasons[draft.error.reason if draft.error is not None else "unknown"] += 1
+        known = draft.source_ip in self._addresses or len(self._addresses) < MAX_ADDRESSES
+        self._addresses[draft.source_ip if known else "others"] += 1
+
+    def due(self, now: datetime) -> tuple[str, str] | None:
+        """Return id and text of a summary whose minute is over, and start anew."""
+        if self._since is None or now - self._since < SUMMARY_EVERY:
+            return None
+        record_id = f"unverified-{new_exchange_id()}"
+        text = summary(
+            record_id=record_id, window_start=self._since, counts=self._reasons, addresses=self._addresses
+        )
+        self._since, self._reasons, self._addresses = None, Counter(), Counter()
+        return record_id, text
+
+
+def check_web_identity(identity: Identity, anchor: OidcAnchor, credentials: Credentials) -> None:
+    """Compare what STS read from the token with what was verified here.
+
+    STS reports the subject, the provider and the audience that it went by
+    (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html). A token
+    that means one thing to us and another to STS gives no credentials.
+
+    Raises:
+        DeniedError: they differ, or STS reported no subject.
+    """
+    issuer = anchor.issuer.removeprefix("https://")
+    provider = (credentials.provider or "").partition(":oidc-provider/")[2] or credentials.provider or ""
+    # `azp` decides the audience for STS where it is present (facts: AWS looks at it before `aud`).
+    audiences = _audiences(identity)
+    if credentials.subject != identity.attributes.get("token:sub"):
+        raise DeniedError("sts-subject-differs", "STS read another subject from the token")
+    if provider.removeprefix("https://").rstrip("/") != issuer.rstrip("/"):
+        raise DeniedError("sts-provider-differs", "STS names another provider for the token")
+    if credentials.audience not in audiences:
+        raise DeniedError("sts-audience-differs", "STS read another audience from the token")
+
+
+def _audiences(identity: Identity) -> frozenset[str]:
+    azp = identity.attributes.get("token:azp")
+    if isinstance(azp, str):
+        return frozenset({azp})
+    aud = identity.attributes.get("token:aud")
+    values = aud if isinstance(aud, list) else [aud]
+    return frozenset(value for value in values if isinstance(value, str))
+
+
+def _granted(decision: Decision) -> Grant:
+    outcome = decision.outcome
+    if isinstance(outcome, Denial):
+        raise DeniedError(outcome.reason, outcome.detail, cure=outcome.cure)
+    return outcome

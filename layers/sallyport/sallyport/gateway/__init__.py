@@ -1,0 +1,1 @@
+"""One module per protocol: requests in, answers out, errors in the words of each."""

@@ -1,0 +1,195 @@
+"""The only reader of the environment: one frozen object per kind of function, checked at start.
+
+A function whose settings are wrong raises ``ConfigurationError`` in init and never serves.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from sallyport.errors import ConfigurationError
+
+# More Regions than these make the worst case of a failover longer than the function may run.
+MAX_STS_REGIONS = 3
+
+_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}")
+
+# The DNS suffix of a partition, by the prefix of its Regions (botocore's partitions data).
+_SUFFIXES = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+)
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether the URL's host is a loopback address literal or ``localhost``."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings:
+    """Where AWS is. ``endpoint`` and ``sts_endpoints`` are set in the local cloud alone."""
+
+    region: str
+    local_cloud: bool = False
+    endpoint: str | None = None
+    sts_endpoints: Mapping[str, str] = field(default_factory=dict)
+
+    def url(self, service: str, region: str | None = None) -> str:
+        """Return the regional endpoint of a service, never a global one.
+
+        Source: https://docs.aws.amazon.com/general/latest/gr/rande.html.
+        """
+        region = region or self.region
+        if self.local_cloud:
+            if service == "sts" and region in self.sts_endpoints:
+                return self.sts_endpoints[region]
+            if self.endpoint is not None:
+                return self.endpoint
+        suffix = next((suffix for prefix, suffix in _SUFFIXES if region.startswith(prefix)), "amazonaws.com")
+        return f"https://{service}.{region}.{suffix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """What a function that exchanges needs to know."""
+
+    aws: AwsSettings
+    trust_table: str
+    keys_table: str
+    spent_table: str
+    records_table: str
+    refresh_function: str
+    sts_regions: tuple[str, ...]
+    record_days: int
+    tracing: bool
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        aws = aws_settings(env)
+        regions = tuple(part.strip() for part in _required(env, "SALLYPORT_STS_REGIONS").split(","))
+        if not 1 <= len(regions) <= MAX_STS_REGIONS or len(set(regions)) != len(regions):
+            raise ConfigurationError("sts-regions", f"give one to {MAX_STS_REGIONS} different Regions")
+        for region in regions:
+            _check_region(region)
+        return cls(
+            aws=aws,
+            trust_table=_required(env, "SALLYPORT_TRUST_TABLE"),
+            keys_table=_required(env, "SALLYPORT_KEYS_TABLE"),
+            spent_table=_required(env, "SALLYPORT_SPENT_TABLE"),
+            records_table=_required(env, "SALLYPORT_RECORDS_TABLE"),
+            refresh_function=_required(env, "SALLYPORT_REFRESH_FUNCTION"),
+            sts_regions=regions,
+            record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
+            tracing=_flag(env, "SALLYPORT_TRACING"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshSettings:
+    """What ``refresh_keys`` needs to know."""
+
+    aws: AwsSettings
+    trust_table: str
+    keys_table: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        return cls(
+            aws=aws_settings(env),
+            trust_table=_required(env, "SALLYPORT_TRUST_TABLE"),
+            keys_table=_required(env, "SALLYPORT_KEYS_TABLE"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishSettings:
+    """What ``publish_records`` needs to know."""
+
+    aws: AwsSettings
+    records_bus: str
+    dead_letter_queue: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        return cls(
+            aws=aws_settings(env),
+            records_bus=_required(env, "SALLYPORT_RECORDS_BUS"),
+            dead_letter_queue=_required(env, "SALLYPORT_DEAD_LETTER_QUEUE"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """What ``audit`` needs to know."""
+
+    aws: AwsSettings
+    audit_table: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        return cls(aws=aws_settings(env), audit_table=_required(env, "SALLYPORT_AUDIT_TABLE"))
+
+
+def aws_settings(env: Mapping[str, str]) -> AwsSettings:
+    """Read where AWS is; the local cloud's exceptions exist only towards loopback."""
+    region = _required(env, "AWS_REGION")
+    _check_region(region)
+    if not _flag(env, "SALLYPORT_LOCAL_CLOUD"):
+        return AwsSettings(region=region)
+    endpoint = env.get("AWS_ENDPOINT_URL", "")
+    sts = _endpoints(env.get("SALLYPORT_LOCAL_STS_ENDPOINTS", ""))
+    if not all(is_loopback(url) for url in (endpoint, *sts.values())):
+        raise ConfigurationError(
+            "local-cloud-not-local",
+            "LocalCloud is set, but an AWS endpoint is not on loopback",
+            cure="Deploy with LocalCloud=false; that setting is for one machine's own emulator.",
+        )
+    return AwsSettings(region=region, local_cloud=True, endpoint=endpoint, sts_endpoints=sts)
+
+
+def _endpoints(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    return {region.strip(): url.strip() for region, _, url in pairs}
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        raise ConfigurationError("setting-missing", f"{name} is not set")
+    return value
+
+
+def _positive(env: Mapping[str, str], name: str) -> int:
+    value = _required(env, name)
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+        raise ConfigurationError("setting-not-a-number", f"{name} must be a positive whole number")
+    return int(value)
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "false")
+    if value not in {"true", "false"}:
+        raise ConfigurationError("setting-not-a-flag", f"{name} must be true or false")
+    return value == "true"
+
+
+def _check_region(region: str) -> None:
+    if not _REGION.fullmatch(region):
+        raise ConfigurationError("region", "a Region's name is not one", cure="Look at StsRegions.")

@@ -1,0 +1,55 @@
+"""Every number that bounds a trust file or a grant, each with its reason."""
+
+from typing import Final
+
+# What STS accepts (AssumeRole and AssumeRoleWithWebIdentity).
+MIN_DURATION: Final = 900
+MAX_DURATION: Final = 43_200
+# A function that assumes a role from its own role is chaining, and AWS ends chained sessions there.
+MAX_CHAINED_DURATION: Final = 3_600
+MIN_NAME_LENGTH: Final = 2
+MAX_NAME_LENGTH: Final = 64
+MAX_TAGS: Final = 50
+MAX_TAG_KEY_LENGTH: Final = 128
+MAX_TAG_VALUE_LENGTH: Final = 256
+# Inline policy and managed ARNs together, in plain text.
+MAX_POLICY_LENGTH: Final = 2_048
+MAX_POLICY_ARNS: Final = 10
+MIN_ARN_LENGTH: Final = 20
+MAX_ARN_LENGTH: Final = 2_048
+# IAM's longest role path, both slashes included, and role name.
+MAX_ROLE_PATH_LENGTH: Final = 512
+
+# IAM takes no longer provider address, and it is a key of the trust table.
+MAX_ISSUER_LENGTH: Final = 255
+# Long enough for an address, a GUID or an ARN; short enough to be read by a reviewer.
+MAX_AUDIENCE_LENGTH: Final = 512
+MAX_AUDIENCES: Final = 100
+# Each is one more place that may speak for the issuer.
+MAX_JWKS_HOSTS: Final = 10
+# The schedule confirms keys every few minutes to an hour; a shorter belief would turn one missed run
+# into an outage, a longer one would let a withdrawn key live for more than a week.
+MIN_KEYS_MAX_AGE: Final = 3_600
+MAX_KEYS_MAX_AGE: Final = 7 * 86_400
+
+# All profiles of a role are one item of the trust table, which DynamoDB limits to 400 KB; the rest
+# is room for its keys and for what a later version may add.
+MAX_PROFILES_PER_ROLE: Final = 100
+MAX_ITEM_BYTES: Final = 350_000
+# More would make the role item and every decision on it grow without use.
+MAX_CONDITIONS: Final = 50
+MAX_CONDITION_VALUES: Final = 200
+MAX_VALUE_LENGTH: Final = 1_024
+MAX_KEY_LENGTH: Final = 256
+MAX_DESCRIPTION_LENGTH: Final = 1_000
+MAX_PRIORITY: Final = 1_000_000
+MAX_GRANTS_PER_MINUTE: Final = 10_000
+
+# A trust file nests eight deep, a session policy adds four; deeper input only exists to exhaust a stack.
+MAX_DEPTH: Final = 32
+# What one trace shows of one value: enough to recognise it, and a record stays small by construction.
+MAX_SHOWN_LENGTH: Final = 256
+MAX_SHOWN_VALUES: Final = 10
+# Longest value that a pattern is tried on: every legitimate subject is shorter, and a hostile one
+# cannot buy more time than this.
+MAX_MATCHED_LENGTH: Final = 4_096

@@ -1,0 +1,200 @@
+"""Anchors and profiles as an exchange uses them: read from the trust table, compiled once, immutable.
+
+The documents were made by ``compile``, which has checked everything; what is read here is compiled
+with the same functions, so the two cannot disagree. A document that this version does not understand
+in full is refused: half understood, it could allow what it was meant to deny.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sallyport.errors import TrustFileError, UnavailableError
+from sallyport.model import Dialect, Effect, Issuance, OidcAnchor, Replay
+from sallyport.trust.conditions import Condition, compile_condition
+from sallyport.trust.mapping import (
+    PolicyTemplate,
+    TagRule,
+    compile_arn,
+    compile_policy,
+    compile_tag,
+    fold_tag_key,
+    tags_named_by,
+)
+from sallyport.trust.names import NameTemplate, compile_name
+from sallyport.trust.templates import Template
+
+# Raised with every change that an older version would misread.
+FORMAT: Final = 1
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Which roles may be had through one anchor, by whom, and on what terms.
+
+    ``droppable`` names the optional tags that may be left out when STS says the token is too large.
+    """
+
+    name: str
+    id: str
+    arn: str
+    anchor_name: str
+    anchor_id: str
+    roles: frozenset[str]
+    effect: Effect = Effect.ALLOW
+    priority: int = 0
+    conditions: tuple[Condition, ...] = ()
+    tags: tuple[TagRule, ...] = ()
+    source_identity: NameTemplate | None = None
+    session_name: NameTemplate | None = None
+    policy: PolicyTemplate | None = None
+    policy_arns: tuple[Template, ...] = ()
+    duration: int = 3_600
+    issuance: Issuance = Issuance.ASSUME_ROLE
+    accept_caller_policy: bool = False
+    accept_session_name: bool = False
+    advisory: bool = False
+    grants_per_minute: int | None = None
+    droppable: tuple[str, ...] = ()
+    external_id: str = ""
+    looks_at_azp: bool = field(default=False)
+
+
+def load_anchor(document: Document) -> OidcAnchor:
+    """Make an anchor of what the trust table holds.
+
+    Raises:
+        UnavailableError: the document is not one that this version wrote or understands.
+    """
+    try:
+        _check_format(document)
+        return OidcAnchor(
+            name=document["name"],
+            id=document["id"],
+            arn=document["arn"],
+            issuer=document["issuer"],
+            dialect=Dialect(document["dialect"]),
+            audiences=frozenset(document["audiences"]),
+            algorithms=tuple(document["algorithms"]),
+            replay=Replay(document["replay"]),
+            tenant=document["tenant"],
+            allow_arm_audience=document["allow_arm_audience"],
+            keys_max_age=document["keys_max_age"],
+            jwks_hosts=tuple(document["jwks_hosts"]),
+            local_discovery=document["local_discovery"],
+        )
+    except (TrustFileError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _malformed(error) from error
+
+
+def load_profile(document: Document) -> Profile:
+    """Make a profile of what the trust table holds.
+
+    Raises:
+        UnavailableError: the document is not one that this version wrote or understands.
+    """
+    try:
+        _check_format(document)
+        return _profile(document)
+    except (TrustFileError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _malformed(error) from error
+
+
+def compile_conditions(blocks: Mapping[str, Mapping[str, Any]]) -> tuple[Condition, ...]:
+    """Compile a ``condition`` block: every operator on every key must be met.
+
+    Raises:
+        TrustFileError: one of them is not a condition.
+    """
+    return tuple(
+        compile_condition(operator, key, expected)
+        for operator, block in blocks.items()
+        for key, expected in block.items()
+    )
+
+
+def compile_tags(rules: Sequence[Document], transitive: Sequence[str]) -> tuple[TagRule, ...]:
+    """Compile the session tags of a profile, in declared order.
+
+    Raises:
+        TrustFileError: STS would not take one of them.
+    """
+    passed_on = frozenset(map(fold_tag_key, transitive))
+    return tuple(
+        compile_tag(
+            rule["key"],
+            rule["value"],
+            optional=rule["optional"],
+            transitive=fold_tag_key(rule["key"]) in passed_on,
+        )
+        for rule in rules
+    )
+
+
+def _profile(document: Document) -> Profile:
+    anchor = document["trust_anchor"]
+    effect = Effect(document["effect"])
+    identity = {
+        "name": document["name"],
+        "id": document["id"],
+        "arn": document["arn"],
+        "anchor_name": anchor,
+        "anchor_id": document["anchor_id"],
+        "roles": frozenset(document["roles"]),
+        "effect": effect,
+        "conditions": compile_conditions(document["condition"]),
+    }
+    if effect is Effect.DENY:
+        return Profile(**identity)
+    tags = compile_tags(document["session_tags"], document["transitive_tags"])
+    policy = document["session_policy"]
+    source_identity = document["source_identity"]
+    return Profile(
+        **identity,
+        priority=document["priority"] or 0,
+        tags=tags,
+        source_identity=source_identity and compile_name(source_identity, anchor=anchor),
+        session_name=compile_name(document["session_name"], anchor=anchor),
+        policy=policy and compile_policy(policy),
+        policy_arns=tuple(map(compile_arn, document["managed_policies"])),
+        duration=document["duration"],
+        issuance=Issuance(document["issuance"]),
+        accept_caller_policy=document["accept_caller_policy"],
+        accept_session_name=document["accept_session_name"],
+        advisory=document["advisory"],
+        grants_per_minute=document["grants_per_minute"],
+        droppable=_droppable(tags, document),
+        external_id=f"sallyport:{document['anchor_id']}:{document['id']}",
+        looks_at_azp=any(
+            condition.key == "token:azp" and not condition.negated and condition.null is None
+            for condition in identity["conditions"]
+        ),
+    )
+
+
+def _droppable(tags: tuple[TagRule, ...], document: Document) -> tuple[str, ...]:
+    """Return the tags that nothing can depend on: a policy that misses one may deny less than it should.
+
+    What managed policies look at cannot be seen from here, so beside them nothing is dropped.
+    """
+    if document["managed_policies"]:
+        return ()
+    named = tags_named_by(document["session_policy"])
+    return tuple(
+        tag.key for tag in tags if tag.optional and not tag.transitive and fold_tag_key(tag.key) not in named
+    )
+
+
+def _check_format(document: Document) -> None:
+    if document["format"] != FORMAT:
+        raise ValueError("format")
+
+
+def _malformed(error: Exception) -> UnavailableError:
+    return UnavailableError(
+        "trust-malformed",
+        f"an item of the trust table cannot be read ({type(error).__name__})",
+        cure="apply the trust file again with the version that is deployed",
+    )

@@ -1,0 +1,144 @@
+"""Checks the form of a trust file, and says what is wrong with it in words.
+
+Only ``compile_trust`` needs this module, and only operators run that: a function never loads
+``jsonschema``.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from sallyport.trust.facts import shown
+from sallyport.trust.limits import MAX_DEPTH
+from sallyport.trust.problems import Path, Problem
+from sallyport.trust.schema import SCHEMA
+
+_VALIDATOR: Final = Draft202012Validator(SCHEMA)
+
+_TYPE_NAMES: Final = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+
+_NAME_CURE: Final = "use lower-case letters, digits and -, at most 32, the first no -"
+# What is wrong and what to do, by the schema's keyword.
+_WORDS: Final = {
+    "pattern": ("{said!r} is not in the right form", "it must match {expected}"),
+    "minItems": ("this is empty", "write at least one"),
+    "minLength": ("this is empty", "write at least one character"),
+    "maxItems": ("these are too many", "at most {expected}"),
+    "maxProperties": ("these are too many", "at most {expected}"),
+    "maxLength": ("this is too long", "at most {expected} characters"),
+    "uniqueItems": ("the same value stands here twice", "write it once"),
+    "minimum": ("{said} is too small", "at least {expected}"),
+    "maximum": ("{said} is too large", "at most {expected}"),
+    "oneOf": (
+        "exactly one of two belongs here",
+        "Action or NotAction, and Resource or NotResource, once each",
+    ),
+}
+
+
+def problems_of_form(document: object) -> tuple[Problem, ...]:
+    """Return everything that is wrong with the form of a document, in its own order."""
+    # What is not JSON, or endlessly deep, is nothing that a validator could walk through.
+    foreign = tuple(_not_json(document))
+    if foreign:
+        return foreign
+    errors = sorted(_VALIDATOR.iter_errors(document), key=lambda error: [str(p) for p in error.absolute_path])
+    return tuple(dict.fromkeys(problem for error in errors for problem in _problems(error)))
+
+
+def _not_json(document: object) -> Iterator[Problem]:
+    waiting: list[tuple[Path, object]] = [((), document)]
+    while waiting:
+        path, value = waiting.pop()
+        if len(path) > MAX_DEPTH:
+            yield Problem(path, f"this is more than {MAX_DEPTH} deep", "a trust file needs no such depth")
+            return
+        if isinstance(value, dict):
+            waiting += [((*path, key), item) for key, item in value.items()]
+            if not all(isinstance(key, str) and _is_text(key) for key in value):
+                yield Problem(path, "a key is not a plain string", "put it in quotes")
+        elif isinstance(value, list):
+            waiting += [((*path, index), item) for index, item in enumerate(value)]
+        elif (complaint := _complaint(value)) is not None:
+            yield Problem(path, *complaint)
+
+
+def _complaint(value: object) -> tuple[str, str] | None:
+    if isinstance(value, str):
+        return None if _is_text(value) else ("this contains what no file can", "write plain Unicode text")
+    if isinstance(value, float):
+        return None if isfinite(value) else ("this is not a number", "write a number")
+    if value is None or isinstance(value, bool | int):
+        return None
+    return f"YAML takes this for a {type(value).__name__}, not for a string", "put it in quotes"
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether a string has neither halves of surrogate pairs nor NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    path: Path = tuple(error.absolute_path)
+    keyword = str(error.validator)
+    if keyword == "oneOf" and "$ref" in error.validator_value[0]:
+        yield from _problems_of_kind(error, path)
+    elif keyword == "additionalProperties":
+        yield from _unknown_keys(error, path)
+    elif keyword == "required":
+        # The validator reports each missing key on its own, and only its text would say which.
+        missing = [key for key in error.validator_value if key not in error.instance]
+        yield from (Problem(path, f"{key} is missing", f"add {key}") for key in missing)
+    elif "propertyNames" in error.absolute_schema_path:
+        yield Problem((*path, error.instance), f"{shown(error.instance)!r} cannot be a name", _NAME_CURE)
+    else:
+        yield Problem(path, *_words(keyword, error))
+
+
+def _problems_of_kind(error: ValidationError, path: Path) -> Iterator[Problem]:
+    """Report what keeps an anchor from being what it says it is, not from being something else."""
+    kind = error.instance.get("kind") if isinstance(error.instance, dict) else None
+    if kind not in ("oidc", "x509"):
+        yield Problem(path, "what kind of trust anchor this is, is not said", "add kind: oidc")
+        return
+    branch = 0 if kind == "oidc" else 1
+    for inner in error.context or ():
+        if inner.relative_schema_path[0] == branch:
+            yield from _problems(inner)
+
+
+def _unknown_keys(error: ValidationError, path: Path) -> Iterator[Problem]:
+    known = sorted(error.schema["properties"]) if isinstance(error.schema, dict) else []
+    for key in error.instance:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            cure = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known[:30])}"
+            yield Problem((*path, key), f"{shown(key)!r} is unknown here", cure)
+
+
+def _words(keyword: str, error: ValidationError) -> tuple[str, str]:
+    expected: Any = error.validator_value
+    said = shown(error.instance)
+    if keyword == "type":
+        types = [expected] if isinstance(expected, str) else expected
+        return f"{said} does not fit here", f"write {' or '.join(_TYPE_NAMES[one] for one in types)}"
+    if keyword in ("enum", "const"):
+        values = expected if isinstance(expected, list) else [expected]
+        return f"{said} is none of the possible values", f"use one of {', '.join(map(shown, values))}"
+    text, cure = _WORDS.get(keyword, _WORDS["oneOf"])
+    return text.format(said=said), cure.format(expected=expected)

@@ -1,0 +1,1 @@
+"""The only place that knows everybody: builds each function's use case."""

@@ -1,0 +1,245 @@
+"""``sam build`` and ``sam deploy`` into a local cloud: the template, the code and the layer as they are."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import bootstrap
+from local.cloud import ACCOUNT, OPERATOR_SECRET, REGION, STS_REGIONS, Cloud, sam_home
+from local.paths import MINISTACK, ROOT, SAM_COMMAND, VENV, State
+from local.progress import LocalCloudError, tail
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+STACK = "sallyport"
+MEMBER_STACK = "sallyport-member"
+TEMPLATE = ROOT / "template.yaml"
+MEMBER_TEMPLATE = ROOT / "member-account.yaml"
+SAM_CONFIG = ROOT / "samconfig.toml"
+
+# A build takes 5 s and a deployment 7 s on two idle cores; these are for busy ones.
+BUILD_SECONDS = 300
+DEPLOY_SECONDS = 240
+STACK_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a deployment made: the outputs of both stacks and the API's address."""
+
+    outputs: Mapping[str, str]
+    endpoint: str
+
+
+def client(cloud: Cloud, service: str, region: str = REGION) -> Any:  # noqa: ANN401 - boto3's own type
+    """Return the operator's client for a service of this cloud, whatever the caller's environment says."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        region_name=region,
+        endpoint_url=cloud.aws,
+        aws_access_key_id=ACCOUNT,
+        aws_secret_access_key=OPERATOR_SECRET,
+        config=Config(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=60, proxies={}),
+    )
+
+
+def build(state: State, template: Path = TEMPLATE) -> Path:
+    """Build functions and layer for this machine; returns the built template.
+
+    Raises:
+        LocalCloudError: the build failed, with the end of what it said.
+    """
+    sam_home()
+    pip = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    env = bootstrap.uv_environment(pip.stdout, env)
+    # The home below is not the one whose cache already holds the layer's packages.
+    env.setdefault("UV_CACHE_DIR", str(Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"))
+    env |= _sam_variables() | {
+        "AWS_DEFAULT_REGION": REGION,
+        "PATH": f"{VENV / 'bin'}:{env.get('PATH', os.defpath)}",
+        "PYTHON": sys.executable,
+        "SALLYPORT_LAYER_TARGET": "local",
+        "SALLYPORT_LAYER_PYTHON": str(MINISTACK / "bin" / "python"),
+        "UV": str(VENV / "bin" / "uv"),
+    }
+    command = [str(SAM_COMMAND), "build", "--template-file", str(template), "--build-dir", str(state.build)]
+    command += [
+        "--base-dir",
+        str(template.parent),
+        "--cached",
+        "--cache-dir",
+        str(_cache(state)),
+        "--parallel",
+    ]
+    _run(command, env, state, "build", BUILD_SECONDS)
+    return state.build / "template.yaml"
+
+
+def deploy(cloud: Cloud, built: Path, parameters: Mapping[str, str] | None = None) -> Deployment:
+    """Deploy what was built.
+
+    Raises:
+        LocalCloudError: a resource could not be made, with CloudFormation's reason.
+    """
+    sam_home()
+    env = cloud.environment() | _sam_variables()
+    given = local_parameters(cloud) | dict(parameters or {})
+    command = [str(SAM_COMMAND), "deploy", "--config-file", str(SAM_CONFIG), "--config-env", "local"]
+    command += ["--template-file", str(built), "--stack-name", STACK, "--region", REGION, "--no-progressbar"]
+    command += ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())]
+    _run(command, env, cloud.state, "deploy", DEPLOY_SECONDS)
+    return read(cloud)
+
+
+def read(cloud: Cloud) -> Deployment:
+    """Read what is deployed: a changed API definition gives a new API id, so this is asked every time.
+
+    Raises:
+        LocalCloudError: there is no such stack.
+    """
+    cloudformation = client(cloud, "cloudformation")
+    outputs = {**_outputs(cloudformation, MEMBER_STACK), **_outputs(cloudformation, STACK)}
+    resources = _resources(cloudformation, STACK)
+    apis = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::ApiGateway::RestApi"]
+    stages = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::ApiGateway::Stage"]
+    if not apis or not stages:
+        raise LocalCloudError("Nothing is deployed into this local cloud; type: make up")
+    # MiniStack's stages are named like "<api id>-<stage>" in some versions and by the stage in others.
+    stage = stages[0].removeprefix(f"{apis[0]}-")
+    return Deployment(outputs, f"{cloud.aws}/_aws/execute-api/{apis[0]}/{stage}")
+
+
+def deploy_member(cloud: Cloud, parameters: Mapping[str, str]) -> None:
+    """Deploy or update the stack of the account that owns the target roles.
+
+    Raises:
+        LocalCloudError: it could not be made, with CloudFormation's reason.
+    """
+    cloudformation = client(cloud, "cloudformation")
+    arguments: dict[str, Any] = {
+        "StackName": MEMBER_STACK,
+        "TemplateBody": MEMBER_TEMPLATE.read_text(),
+        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+        "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    }
+    try:
+        if _outputs(cloudformation, MEMBER_STACK) or _exists(cloudformation, MEMBER_STACK):
+            cloudformation.update_stack(**arguments)
+        else:
+            cloudformation.create_stack(**arguments)
+    except ClientError as error:
+        if "No updates" not in str(error):
+            raise LocalCloudError(f"The stack {MEMBER_STACK} was refused: {error}") from None
+        return
+    _wait(cloudformation, MEMBER_STACK)
+
+
+def local_parameters(cloud: Cloud) -> dict[str, str]:
+    """Return the template's parameters that make a deployment a local one."""
+    endpoints = ",".join(f"{region}={url}" for region, url in cloud.sts_endpoints.items())
+    return {
+        "LocalCloud": "true",
+        "LocalStsEndpoints": endpoints,
+        "StsRegions": ",".join(STS_REGIONS),
+        # The emulator loses segments without a word, and the SDK's import costs as much as boto3's.
+        "Tracing": "false",
+    }
+
+
+def _sam_variables() -> dict[str, str]:
+    return {
+        "HOME": str(sam_home()),
+        "SAM_CLI_TELEMETRY": "0",
+        # How often it asks whether a stack is ready; the emulator answers in milliseconds.
+        "SAM_CLI_POLL_DELAY": "0.2",
+    }
+
+
+def _cache(state: State) -> Path:
+    # The layer holds wheels for one interpreter: another one, another cache.
+    stamp = (MINISTACK / ".installed").read_text()[:16] if (MINISTACK / ".installed").exists() else "unknown"
+    return state.folder / "cache" / stamp
+
+
+def _run(command: Sequence[str], env: Mapping[str, str], state: State, name: str, seconds: float) -> None:
+    if shutil.which(command[0]) is None:
+        raise LocalCloudError(f"{command[0]} is not installed in this checkout; type: make setup")
+    state.logs.mkdir(parents=True, exist_ok=True)
+    log = state.logs / f"{name}.log"
+    with log.open("wb") as stream:
+        try:
+            done = subprocess.run(
+                list(command),
+                env=dict(env),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise LocalCloudError(f"sam {name} took more than {seconds:.0f} s; its log is {log}") from None
+    if done.returncode:
+        raise LocalCloudError(f"sam {name} failed. Its log, {log}, ends:\n{tail(log)}")
+
+
+def _exists(cloudformation: "CloudFormationClient", stack: str) -> bool:
+    try:
+        stacks = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError:
+        return False
+    return any(one["StackStatus"] != "DELETE_COMPLETE" for one in stacks)
+
+
+def _outputs(cloudformation: "CloudFormationClient", stack: str) -> dict[str, str]:
+    try:
+        found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    except (ClientError, IndexError):
+        return {}
+    return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+
+
+def _resources(cloudformation: "CloudFormationClient", stack: str) -> list[dict[str, str]]:
+    try:
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+        return [dict(one) for page in pages for one in page["StackResourceSummaries"]]  # type: ignore[arg-type]
+    except (ClientError, BotoCoreError):
+        return []
+
+
+def _wait(cloudformation: "CloudFormationClient", stack: str) -> None:
+    deadline = time.monotonic() + DEPLOY_SECONDS
+    while time.monotonic() < deadline:
+        found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        status = found["StackStatus"]
+        if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+            return
+        if status.endswith(("FAILED", "ROLLBACK_COMPLETE")):
+            events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+            reasons = [
+                f"{one.get('LogicalResourceId')}: {one['ResourceStatusReason']}"
+                for one in events
+                if one.get("ResourceStatusReason")
+            ]
+            raise LocalCloudError(f"The stack {stack} is in {status}:\n" + "\n".join(reasons[-5:]))
+        time.sleep(STACK_POLL_SECONDS)
+    raise LocalCloudError(f"The stack {stack} was not ready within {DEPLOY_SECONDS} s")

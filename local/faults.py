@@ -1,0 +1,479 @@
+"""The fault proxy: stands between clients and MiniStack, and fails on demand.
+
+Faults are keyed by the service and the Region of the request's SigV4 scope, and by the operation.
+An unsigned STS call has no scope, so STS has one port more per Region. A control port sets faults
+and tells which calls were seen:
+
+=====================  ==============================================================
+``GET /calls``         ``[{"service", "region", "operation", "seen", "faulted"}]``
+``DELETE /calls``      start counting anew
+``GET /faults``        the faults in force
+``POST /faults``       ``{"fault", "service"?, "region"?, "operation"?, "times"?}``
+``DELETE /faults``     all of them; with a query such as ``?service=sts`` only those
+=====================  ==============================================================
+
+Faults: ``reset`` (the connection breaks), ``hang`` (no answer until the fault is cleared),
+``503``, ``RegionDisabledException``, ``accessdenied`` and ``throttle``.
+"""
+
+import argparse
+import json
+import re
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from local.loopback import Answer, Request, Server
+
+# A head beyond this is none that AWS's clients send.
+MAX_HEAD_BYTES = 65_536
+CHUNK_BYTES = 65_536
+# Bodies up to this are read before they are passed on, to see a Query protocol's Action in them.
+MAX_FORM_BYTES = 262_144
+# MiniStack keeps idle connections for 75 s; a client that is silent for longer comes again.
+IDLE_SECONDS = 70.0
+# A cold function behind the call can take a while; nothing takes this long.
+UPSTREAM_SECONDS = 120.0
+# A hang ends by itself, so that forgetting to clear it costs no thread for ever.
+HANG_SECONDS = 120.0
+HANG_POLL_SECONDS = 0.05
+
+_SCOPE = re.compile(r"Credential=[^/,\s]+/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
+_RPC_PATH = re.compile(r"/operation/([A-Za-z]+)$")
+_INVOKE_PATH = re.compile(r"^/2015-03-31/functions/[^/]+/invocations$")
+
+
+class Call(NamedTuple):
+    """What a request is for."""
+
+    service: str
+    region: str
+    operation: str
+
+
+@dataclass(slots=True)
+class Fault:
+    """A fault and what it applies to; ``*`` is everything. ``times`` counts down, ``None`` does not."""
+
+    fault: str
+    service: str = "*"
+    region: str = "*"
+    operation: str = "*"
+    times: int | None = None
+
+    def applies_to(self, call: Call) -> bool:
+        """Tell whether the call is one of those meant."""
+        pairs = zip((self.service, self.region, self.operation), call, strict=True)
+        return all(wanted in ("*", actual) for wanted, actual in pairs)
+
+
+# Fault → HTTP status and the code that AWS's clients know it by.
+ANSWERS = {
+    "503": (503, "ServiceUnavailable"),
+    "RegionDisabledException": (403, "RegionDisabledException"),
+    "accessdenied": (403, "AccessDenied"),
+    "throttle": (400, "Throttling"),
+}
+KINDS = frozenset({"reset", "hang", *ANSWERS})
+
+
+@dataclass
+class Faults:
+    """The faults in force and the calls seen; shared by all connections."""
+
+    _faults: list[Fault] = field(default_factory=list)
+    _seen: Counter[Call] = field(default_factory=Counter)
+    _faulted: Counter[Call] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def meet(self, call: Call) -> Fault | None:
+        """Count a call and return the fault that it meets, the one set last first."""
+        with self._lock:
+            self._seen[call] += 1
+            for fault in reversed(self._faults):
+                if fault.applies_to(call):
+                    self._faulted[call] += 1
+                    if fault.times is not None:
+                        fault.times -= 1
+                        if fault.times <= 0:
+                            self._faults.remove(fault)
+                    return fault
+        return None
+
+    def is_set(self, fault: Fault) -> bool:
+        """Tell whether the very fault is still in force; one with ``times`` outlives its count."""
+        with self._lock:
+            return fault.times is not None or any(fault is one for one in self._faults)
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer the control port."""
+        try:
+            match request.method, request.path:
+                case "GET", "/health":
+                    return Answer(200, {"status": "ok"})
+                case "GET", "/calls":
+                    with self._lock:
+                        return Answer(
+                            200,
+                            [
+                                {**call._asdict(), "seen": seen, "faulted": self._faulted[call]}
+                                for call, seen in sorted(self._seen.items())
+                            ],
+                        )
+                case "DELETE", "/calls":
+                    with self._lock:
+                        self._seen.clear()
+                        self._faulted.clear()
+                    return Answer(200, {})
+                case "POST", "/faults":
+                    self._set(request.json())
+                case "DELETE", "/faults":
+                    self._clear(request.query)
+                case "GET", "/faults":
+                    pass
+                case _:
+                    return Answer(404, {"error": "not found"})
+        except (TypeError, ValueError) as error:
+            return Answer(400, {"error": str(error)})
+        with self._lock:
+            return Answer(200, [asdict(fault) for fault in self._faults])
+
+    def _set(self, asked: Mapping[str, Any]) -> None:
+        fault = Fault(**asked)
+        if fault.fault not in KINDS:
+            raise ValueError(f"fault is one of {', '.join(sorted(KINDS))}")
+        if fault.times is not None and fault.times < 1:
+            raise ValueError("times is at least 1")
+        with self._lock:
+            self._faults.append(fault)
+
+    def _clear(self, only: Mapping[str, str]) -> None:
+        with self._lock:
+            self._faults[:] = [
+                fault
+                for fault in self._faults
+                if any(str(getattr(fault, name, "")) != value for name, value in only.items())
+            ]
+
+
+@dataclass(slots=True)
+class Head:
+    """The first line and the headers of a message, and what was read beyond them."""
+
+    raw: bytes
+    first: str
+    headers: dict[str, str]
+    rest: bytes
+
+    @property
+    def length(self) -> int | None:
+        """The body's length, if it is told."""
+        value = self.headers.get("content-length", "")
+        return int(value) if value.isdecimal() else None
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return self.headers.get("transfer-encoding", "").lower() == "chunked"
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with this message."""
+        return self.headers.get("connection", "").lower() == "close"
+
+
+class Broken(Exception):  # noqa: N818 - never leaves this module
+    """The other side ended the connection or sent something that is not HTTP."""
+
+
+def read_head(stream: socket.socket, data: bytes = b"") -> Head | None:
+    """Read a message's head; ``None`` where the connection ended before its first byte."""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        if len(data) > MAX_HEAD_BYTES:
+            raise Broken
+        more = stream.recv(CHUNK_BYTES)
+        if not more:
+            if data:
+                raise Broken
+            return None
+        data += more
+    first, *lines = data[:end].decode("latin-1").split("\r\n")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return Head(data[: end + 4], first, headers, data[end + 4 :])
+
+
+class _Connection:
+    """One client's connection, and one to MiniStack for as long as it lasts."""
+
+    def __init__(
+        self, client: socket.socket, faults: Faults, upstream: tuple[str, int], sts_region: str | None
+    ) -> None:
+        self._client = client
+        self._faults = faults
+        self._address = upstream
+        self._sts_region = sts_region
+        self._upstream: socket.socket | None = None
+
+    def serve(self) -> None:
+        """Pass messages on until either side is done."""
+        try:
+            with self._client:
+                _tune(self._client, IDLE_SECONDS)
+                left = b""
+                while (request := read_head(self._client, left)) is not None:
+                    again, left = self._exchange(request)
+                    if not again:
+                        return
+        except (Broken, OSError):
+            # Either side went away, which is what clients of a fault proxy do.
+            return
+        finally:
+            if self._upstream is not None:
+                self._upstream.close()
+
+    def _exchange(self, request: Head) -> tuple[bool, bytes]:
+        if request.headers.get("expect", "").lower() == "100-continue":
+            self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body, left = self._small_body(request)
+        call = identify(request, body or b"", self._sts_region)
+        fault = self._faults.meet(call)
+        if fault is not None and not self._fail(fault, call):
+            return False, b""
+        upstream = self._connect()
+        head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", request.raw)
+        if body is not None:
+            upstream.sendall(head + body)
+        else:
+            upstream.sendall(head)
+            left = _relay_body(self._client, upstream, request)
+        answer = read_head(upstream)
+        while answer is not None and answer.first.split(" ", 2)[1] == "100":
+            answer = read_head(upstream, answer.rest)
+        if answer is None:
+            raise Broken
+        whole = self._answer(request, answer, upstream)
+        return whole and not request.closes and not answer.closes, left
+
+    def _small_body(self, request: Head) -> tuple[bytes | None, bytes]:
+        # The body if it is short enough to be held, and what follows it.
+        if request.chunked:
+            return None, b""
+        length = request.length or 0
+        if length > MAX_FORM_BYTES:
+            return None, b""
+        data = bytearray(request.rest)
+        while len(data) < length:
+            more = self._client.recv(CHUNK_BYTES)
+            if not more:
+                raise Broken
+            data += more
+        return bytes(data[:length]), bytes(data[length:])
+
+    def _answer(self, request: Head, answer: Head, upstream: socket.socket) -> bool:
+        # Returns whether the answer's end was told, so that another can follow.
+        status = answer.first.split(" ", 2)[1]
+        if request.first.startswith("HEAD ") or status in {"204", "304"}:
+            self._client.sendall(answer.raw)
+            return True
+        if answer.chunked or answer.length is not None:
+            if answer.length is not None and len(answer.rest) >= answer.length:
+                self._client.sendall(answer.raw + answer.rest)
+                return True
+            self._client.sendall(answer.raw)
+            _relay_body(upstream, self._client, answer)
+            return True
+        self._client.sendall(answer.raw + answer.rest)
+        while data := upstream.recv(CHUNK_BYTES):
+            self._client.sendall(data)
+        return False
+
+    def _connect(self) -> socket.socket:
+        held = self._upstream
+        if held is not None:
+            # Readable while nothing is due means that the other side has closed it.
+            if not select.select([held], [], [], 0)[0]:
+                return held
+            held.close()
+        self._upstream = socket.create_connection(self._address, timeout=UPSTREAM_SECONDS)
+        _tune(self._upstream, UPSTREAM_SECONDS)
+        return self._upstream
+
+    def _fail(self, fault: Fault, call: Call) -> bool:
+        # Returns whether the request goes on after all, which one that hung does once it is released.
+        if fault.fault == "hang":
+            deadline = time.monotonic() + HANG_SECONDS
+            while self._faults.is_set(fault) and time.monotonic() < deadline:
+                if select.select([self._client], [], [], HANG_POLL_SECONDS)[0]:
+                    # The client has given up (or sends ahead, which none of AWS's clients does).
+                    return False
+            return fault.times is None and time.monotonic() < deadline
+        if fault.fault == "reset":
+            # Linger of nothing: the kernel answers with RST instead of FIN.
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        self._client.sendall(error_answer(fault.fault, call))
+        return False
+
+
+def _tune(connection: socket.socket, seconds: float) -> None:
+    connection.settimeout(seconds)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _relay_body(source: socket.socket, target: socket.socket, head: Head) -> bytes:
+    """Pass a body on as it comes; returns what was read beyond it."""
+    if not head.chunked:
+        left = (head.length or 0) - len(head.rest)
+        target.sendall(head.rest)
+        while left > 0:
+            data = source.recv(min(CHUNK_BYTES, left))
+            if not data:
+                raise Broken
+            target.sendall(data)
+            left -= len(data)
+        return b""
+    data = head.rest
+    while True:
+        while (end := data.find(b"\r\n")) < 0:
+            data += _more(source)
+        size = int(data[:end].partition(b";")[0], 16)
+        # The chunk, its own line end, and for the last one the empty line (trailers are not used).
+        needed = end + 2 + size + 2
+        while len(data) < needed:
+            data += _more(source)
+        target.sendall(data[:needed])
+        data = data[needed:]
+        if size == 0:
+            return data
+
+
+def _more(source: socket.socket) -> bytes:
+    data = source.recv(CHUNK_BYTES)
+    if not data:
+        raise Broken
+    return data
+
+
+def identify(request: Head, body: bytes, sts_region: str | None) -> Call:
+    """Say what a request is for, from its scope, its target header, its path or its form."""
+    method, target, *_ = [*request.first.split(" "), "", ""]
+    url = urlsplit(target)
+    credential = "Credential=" + unquote(parse_qs(url.query).get("X-Amz-Credential", [""])[0])
+    scope = _SCOPE.search(request.headers.get("authorization", "")) or _SCOPE.search(credential)
+    region, service = (scope[1], scope[2]) if scope else ("-", "-")
+    if sts_region is not None:
+        region, service = sts_region, "sts"
+    if amz_target := request.headers.get("x-amz-target"):
+        operation = amz_target.rpartition(".")[2]
+    elif found := _RPC_PATH.search(url.path):
+        operation = found[1]
+    elif _INVOKE_PATH.match(url.path):
+        operation = "Invoke"
+    elif request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        operation = parse_qs(body.decode("latin-1")).get("Action", [method])[0]
+    else:
+        operation = method
+    return Call(service, region, operation)
+
+
+# Services that answer in XML (Query and REST-XML protocols); the others speak JSON.
+_XML_SERVICES = frozenset({"sts", "iam", "sns", "s3", "cloudformation", "-"})
+
+
+def error_answer(fault: str, call: Call) -> bytes:
+    """Return the whole answer that a service gives in its own protocol."""
+    status, code = ANSWERS[fault]
+    text = f"{code}: set at the fault proxy for {call.service} {call.operation} in {call.region}"
+    if call.service in _XML_SERVICES:
+        kind = "text/xml"
+        body = (
+            "<ErrorResponse><Error><Type>Sender</Type>"
+            f"<Code>{code}</Code><Message>{escape(text)}</Message></Error>"
+            "<RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
+        )
+    else:
+        kind = "application/x-amz-json-1.0"
+        code = code if code.endswith("Exception") else f"{code}Exception"
+        body = json.dumps({"__type": code, "message": text})
+    head = (
+        f"HTTP/1.1 {status} {code}\r\nContent-Type: {kind}\r\nX-Amzn-ErrorType: {code}\r\n"
+        f"Content-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body.encode()
+
+
+class Listener:
+    """Accepts connections on one port of loopback and serves each in a thread."""
+
+    def __init__(
+        self, port: int, faults: Faults, upstream: tuple[str, int], sts_region: str | None = None
+    ) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=128)
+        self._faults = faults
+        self._upstream = upstream
+        self._sts_region = sts_region
+
+    @property
+    def url(self) -> str:
+        """The address to talk to."""
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def start(self) -> None:
+        """Accept in a thread, until ``stop`` or the process ends."""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        """Accept no more."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            connection = _Connection(client, self._faults, self._upstream, self._sts_region)
+            threading.Thread(target=connection.serve, daemon=True).start()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description="Fails calls to the local cloud on demand.")
+    parser.add_argument("--upstream", type=int, required=True, help="MiniStack's port")
+    parser.add_argument("--port", type=int, required=True, help="where clients connect")
+    parser.add_argument("--control", type=int, required=True, help="where faults are set")
+    parser.add_argument("--sts", action="append", default=[], metavar="REGION=PORT")
+    given = parser.parse_args(arguments)
+    faults = Faults()
+    upstream = ("127.0.0.1", given.upstream)
+    Listener(given.port, faults, upstream).start()
+    for pair in given.sts:
+        region, _, port = pair.partition("=")
+        Listener(int(port), faults, upstream, region).start()
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    Server(given.control, faults).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""``make logs``: what the functions of the running local cloud wrote, oldest first."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from local import cloud as clouds
+from local.deploy import client
+from local.paths import UP
+from local.progress import LocalCloudError, fail
+
+POLL_SECONDS = 1.0
+PREFIX = "/aws/lambda/sallyport-"
+
+
+def events(logs: Any, function: str, since: int) -> Iterator[tuple[int, str, str]]:  # noqa: ANN401 - boto3's
+    """Return ``(time in ms, function, line)`` of all matching log groups since a time, in order."""
+    found = []
+    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX):
+        for group in page["logGroups"]:
+            name = group["logGroupName"].removeprefix(PREFIX)
+            if function and function.replace("_", "-") not in name:
+                continue
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group["logGroupName"], startTime=since
+            )
+            found += [(e["timestamp"], name, e["message"].rstrip()) for page in pages for e in page["events"]]
+    yield from sorted(found)
+
+
+def main() -> int:
+    """Print, and with ``--follow`` go on printing."""
+    parser = argparse.ArgumentParser(prog="make logs", description=__doc__)
+    parser.add_argument("--function", default="", help="only functions whose name contains this")
+    parser.add_argument("--follow", action="store_true", help="go on until interrupted")
+    arguments = parser.parse_args()
+    cloud = clouds.running(UP)
+    if cloud is None:
+        return fail(LocalCloudError("No local cloud is running; type: make up"))
+    logs = client(cloud, "logs")
+    shown: set[tuple[int, str, str]] = set()
+    since = 0
+    try:
+        while True:
+            for event in events(logs, arguments.function, since):
+                if event in shown:
+                    continue
+                shown.add(event)
+                # The newest time is asked for again, since more lines may carry it.
+                since = max(since, event[0])
+                at = datetime.fromtimestamp(event[0] / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+                print(f"{at} {event[1]:<16} {event[2]}", flush=True)
+            if not arguments.follow:
+                return 0
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
