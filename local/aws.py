@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from local import bootstrap
 from local.paths import ROOT, SAM_COMMAND, VENV
@@ -11,16 +10,13 @@ from local.paths import ROOT, SAM_COMMAND, VENV
 
 def main(arguments: list[str]) -> int:
     """Run ``sam <arguments>`` so that the layer's Makefile finds uv, and packages where pip does."""
-    pip = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, timeout=60
-    )
-    env = bootstrap.uv_environment(pip.stdout, os.environ)
+    env = bootstrap.package_environment(os.environ)
     env["PATH"] = f"{VENV / 'bin'}:{env.get('PATH', os.defpath)}"
     env["UV"] = str(VENV / "bin" / "uv")
     # One for Lambda, whatever an earlier command has exported.
     env["SALLYPORT_LAYER_TARGET"] = "aws"
     # sam asks on the terminal (--guided, the change set), so it gets it, and no deadline.
-    return subprocess.run([str(SAM_COMMAND), *arguments], cwd=Path(ROOT), env=env, check=False).returncode
+    return subprocess.run([str(SAM_COMMAND), *arguments], cwd=ROOT, env=env, check=False).returncode
 
 
 if __name__ == "__main__":

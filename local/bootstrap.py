@@ -189,6 +189,12 @@ def uv_environment(pip_settings: str, env: Mapping[str, str]) -> dict[str, str]:
     return told
 
 
+def package_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return ``env`` in which uv takes packages from where pip would."""
+    pip = [str(PROJECT.python), "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    return uv_environment(run(pip, env), env)
+
+
 def locked(package: str, lock: Path) -> str:
     """Return a package's own lines of a lock, with the hashes."""
     found = re.search(rf"(?m)^{re.escape(package)}==(?:.*\\\n)*.*\n", lock.read_text())
@@ -253,8 +259,7 @@ def main(wanted: Sequence[str]) -> None:
     make_venv()
     say(f"uv is ready after {time.monotonic() - began:.0f} s")
     uv = str(VENV / "bin" / "uv")
-    pip = [str(PROJECT.python), "-m", "pip", "config", "list"]
-    env = uv_environment(run(pip, os.environ), os.environ)
+    env = package_environment(os.environ)
     with ThreadPoolExecutor(max_workers=len(stale)) as pool:
         for line in pool.map(lambda environment: install(environment, uv, env), stale):
             say(line)

@@ -1,5 +1,6 @@
 """``sam build`` and ``sam deploy`` into a local cloud: the template, the code and the layer as they are."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -16,11 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import bootstrap
 from local.cloud import ACCOUNT, OPERATOR_SECRET, REGION, STS_REGIONS, Cloud, sam_home
+from local.entra_directory import AUDIENCE_V2, CONTOSO, READER
 from local.paths import MINISTACK, ROOT, SAM_COMMAND, VENV, State
 from local.progress import LocalCloudError, tail
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
+# boto3 makes its clients' classes when it runs.
+AwsClient = Any
 
 STACK = "sallyport"
 MEMBER_STACK = "sallyport-member"
@@ -28,10 +30,20 @@ TEMPLATE = ROOT / "template.yaml"
 MEMBER_TEMPLATE = ROOT / "member-account.yaml"
 SAM_CONFIG = ROOT / "samconfig.toml"
 
+SAMPLE_TRUST_FILE = ROOT / "local" / "trust.yaml"
+ENTRA_PLACEHOLDER = "LOCAL_ENTRA_URL"
+
+# What the target role reads.
+BUCKET = "sallyport-reports"
+
+# v2.0 tokens carry the registration's GUID.
+WEB_IDENTITY_AUDIENCE = next(app.app_id for app in CONTOSO.apps if app.uri == AUDIENCE_V2)
+
 # A build takes 5 s and a deployment 7 s on two idle cores; these are for busy ones.
 BUILD_SECONDS = 300
 DEPLOY_SECONDS = 240
 STACK_POLL_SECONDS = 0.2
+COMMAND_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Deployment:
     endpoint: str
 
 
-def client(cloud: Cloud, service: str, region: str = REGION) -> Any:  # noqa: ANN401 - boto3's own type
+def client(cloud: Cloud, service: str, region: str = REGION) -> AwsClient:
     """Return the operator's client for a service of this cloud, whatever the caller's environment says."""
     return boto3.client(
         service,  # type: ignore[call-overload]
@@ -152,6 +164,78 @@ def deploy_member(cloud: Cloud, parameters: Mapping[str, str]) -> None:
     _wait(cloudformation, MEMBER_STACK)
 
 
+def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
+    """Put in what a deployed stack needs to be of use: a bucket, the trust file, the target role, keys.
+
+    Raises:
+        LocalCloudError: the trust file or the role was refused.
+    """
+    _fill_bucket(cloud)
+    env = cloud.environment() | {"SALLYPORT_TRUST_TABLE": deployment.outputs["TrustTable"]}
+    trust_file = cloud.state.folder / "trust.yaml"
+    trust_file.write_text(SAMPLE_TRUST_FILE.read_text().replace(ENTRA_PLACEHOLDER, cloud.entra))
+    refresh = ["--refresh-keys", deployment.outputs["RefreshKeysFunction"]]
+    _sallyport(["trust", "apply", str(trust_file), "--yes", "--allow-widening", *refresh], env)
+    external_id = external_ids(_sallyport(["trust", "show", "--json"], env))["team-a-reader"]
+    deploy_member(
+        cloud,
+        {
+            "SallyportRoleArn": deployment.outputs["AssumeRoleRoleArn"],
+            "ExternalId": external_id,
+            "TenantId": CONTOSO.id,
+            "BucketName": BUCKET,
+            "MaxSessionDuration": "43200",
+            "IssuerUrl": CONTOSO.issuer_v2,
+            "IssuerAudience": WEB_IDENTITY_AUDIENCE,
+            "IssuerSubject": READER.object_id,
+            "LocalCloud": "true",
+        },
+    )
+    _register_issuer(cloud)
+    return read(cloud)
+
+
+def external_ids(shown: str) -> dict[str, str]:
+    """Return the ExternalId of each profile, from what ``sallyport trust show --json`` printed."""
+    return {one["name"]: one["external_id"] for one in json.loads(shown)["profiles"]}
+
+
+def _fill_bucket(cloud: Cloud) -> None:
+    s3 = client(cloud, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for project in ("atlas", "borealis"):
+        s3.put_object(Bucket=BUCKET, Key=f"{project}/report.txt", Body=f"the report of {project}\n".encode())
+
+
+def _register_issuer(cloud: Cloud) -> None:
+    # The emulator's CloudFormation does not know OIDC providers, its IAM does.
+    iam = client(cloud, "iam")
+    try:
+        iam.create_open_id_connect_provider(Url=CONTOSO.issuer_v2, ClientIDList=[WEB_IDENTITY_AUDIENCE])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityAlreadyExists":
+            raise LocalCloudError(f"The issuer could not be registered: {error}") from None
+
+
+def _sallyport(arguments: Sequence[str], env: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            [str(VENV / "bin" / "sallyport"), *arguments],
+            env=dict(env),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LocalCloudError(f"sallyport {arguments[0]} took more than {COMMAND_SECONDS} s") from None
+    if done.returncode:
+        raise LocalCloudError(f"sallyport {' '.join(arguments[:2])} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def local_parameters(cloud: Cloud) -> dict[str, str]:
     """Return the template's parameters that make a deployment a local one."""
     endpoints = ",".join(f"{region}={url}" for region, url in cloud.sts_endpoints.items())
@@ -202,7 +286,7 @@ def _run(command: Sequence[str], env: Mapping[str, str], state: State, name: str
         raise LocalCloudError(f"sam {name} failed. Its log, {log}, ends:\n{tail(log)}")
 
 
-def _exists(cloudformation: "CloudFormationClient", stack: str) -> bool:
+def _exists(cloudformation: AwsClient, stack: str) -> bool:
     try:
         stacks = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError:
@@ -210,7 +294,7 @@ def _exists(cloudformation: "CloudFormationClient", stack: str) -> bool:
     return any(one["StackStatus"] != "DELETE_COMPLETE" for one in stacks)
 
 
-def _outputs(cloudformation: "CloudFormationClient", stack: str) -> dict[str, str]:
+def _outputs(cloudformation: AwsClient, stack: str) -> dict[str, str]:
     try:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     except (ClientError, IndexError):
@@ -218,15 +302,15 @@ def _outputs(cloudformation: "CloudFormationClient", stack: str) -> dict[str, st
     return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
 
 
-def _resources(cloudformation: "CloudFormationClient", stack: str) -> list[dict[str, str]]:
+def _resources(cloudformation: AwsClient, stack: str) -> list[dict[str, str]]:
     try:
         pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-        return [dict(one) for page in pages for one in page["StackResourceSummaries"]]  # type: ignore[arg-type]
+        return [dict(one) for page in pages for one in page["StackResourceSummaries"]]
     except (ClientError, BotoCoreError):
         return []
 
 
-def _wait(cloudformation: "CloudFormationClient", stack: str) -> None:
+def _wait(cloudformation: AwsClient, stack: str) -> None:
     deadline = time.monotonic() + DEPLOY_SECONDS
     while time.monotonic() < deadline:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]

@@ -15,12 +15,12 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.entra_directory import APPS, IDENTITIES, MACHINES, TENANTS, Host, ManagedIdentity, Tenant
-from local.entra_tokens import GRAPH, Claims, KeyRing, SigningKey, TokenService, app_claims, user_claims
+from local.entra_directory import APPS, GRAPH, IDENTITIES, MACHINES, TENANTS, Host, ManagedIdentity, Tenant
+from local.entra_tokens import Claims, KeyRing, SigningKey, TokenService, app_claims, user_claims
 from local.loopback import Answer, Request, Server, serve
 
 # What clients may ask for; azure-identity sends the first.
@@ -61,31 +61,26 @@ class Entra:
             return Answer(200, {"status": "ok"})
         if request.path.startswith("/admin/"):
             return self._admin(request)
-        if request.method != "GET":
-            return Answer(405, {"error": "method_not_allowed"})
-        if found := _METADATA.fullmatch(request.path):
-            return self._metadata(found[1], bool(found[2]), request)
-        if found := _KEYS.fullmatch(request.path):
-            return self._published(found[1], v2=bool(found[2]))
-        if found := _IMDS.fullmatch(request.path):
-            return self._imds(_host(MACHINES, found[1]), request)
-        if found := _APP_SERVICE.fullmatch(request.path):
-            return self._app_service(_host(APPS, found[1]), request)
+        if request.method == "GET":
+            for pattern, respond in _ROUTES:
+                if found := pattern.fullmatch(request.path):
+                    return respond(self, found, request)
         return Answer(404, {"error": "not_found"})
 
-    def _metadata(self, tenant_id: str, v2: bool, request: Request) -> Answer:  # noqa: FBT001 - two documents
-        tenant = self._by_id.get(tenant_id)
+    def metadata(self, path: re.Match[str], request: Request) -> Answer:
+        """Answer with a discovery document."""
+        tenant, v2 = self._by_id.get(path[1]), bool(path[2])
         if tenant is None:
-            return _error(400, "invalid_tenant", f"AADSTS90002: Tenant '{tenant_id}' not found.")
+            return _no_tenant(path[1])
         base = f"http://{request.headers.get('host', '127.0.0.1')}/{tenant.id}"
-        path = "/v2.0" if v2 else ""
+        version = "/v2.0" if v2 else ""
         return Answer(
             200,
             {
                 "issuer": tenant.issuer_v2 if v2 else tenant.issuer_v1,
-                "authorization_endpoint": f"{base}/oauth2{path}/authorize",
-                "token_endpoint": f"{base}/oauth2{path}/token",
-                "jwks_uri": f"{base}/discovery{path}/keys",
+                "authorization_endpoint": f"{base}/oauth2{version}/authorize",
+                "token_endpoint": f"{base}/oauth2{version}/token",
+                "jwks_uri": f"{base}/discovery{version}/keys",
                 "response_types_supported": ["code", "id_token", "code id_token", "token id_token", "token"],
                 "subject_types_supported": ["pairwise"],
                 "id_token_signing_alg_values_supported": ["RS256"],
@@ -94,10 +89,11 @@ class Entra:
             },
         )
 
-    def _published(self, tenant_id: str, *, v2: bool) -> Answer:
-        tenant = self._by_id.get(tenant_id)
+    def published(self, path: re.Match[str], _request: Request) -> Answer:
+        """Answer with a tenant's public keys, or as it was told to misbehave."""
+        tenant = self._by_id.get(path[1])
         if tenant is None:
-            return _error(400, "invalid_tenant", f"AADSTS90002: Tenant '{tenant_id}' not found.")
+            return _no_tenant(path[1])
         mode = self._keys_mode.get(tenant.name, "ok")
         if mode == "hang":
             time.sleep(HANG_SECONDS)
@@ -108,11 +104,13 @@ class Entra:
         keys = () if mode == "empty" else self._rings[tenant.name].published
         return Answer(
             200,
-            {"keys": [key.to_jwk(tenant.issuer_v2 if v2 else None) for key in keys]},
+            {"keys": [key.to_jwk(tenant.issuer_v2 if path[2] else None) for key in keys]},
             {"Cache-Control": "max-age=86400, private"},
         )
 
-    def _imds(self, host: Host | None, request: Request) -> Answer:
+    def imds(self, path: re.Match[str], request: Request) -> Answer:
+        """Answer as the instance metadata service of a virtual machine."""
+        host = _host(MACHINES, path[1])
         if host is None:
             return Answer(404, {"error": "not_found"})
         # A request that was forwarded, or made by a page in a browser, is not the machine's own.
@@ -129,7 +127,9 @@ class Entra:
         selectors = {"client_id": "client_id", "object_id": "object_id", "msi_res_id": "own_resource"}
         return self._managed_identity(host, request, selectors, imds=True)
 
-    def _app_service(self, host: Host | None, request: Request) -> Answer:
+    def app_service(self, path: re.Match[str], request: Request) -> Answer:
+        """Answer as App Service does to its apps."""
+        host = _host(APPS, path[1])
         if host is None:
             return Answer(404, {"error": "not_found"})
         sent = request.headers.get("x-identity-header", "")
@@ -176,32 +176,35 @@ class Entra:
         return Answer(200, answer)
 
     def _admin(self, request: Request) -> Answer:
+        actions: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = {
+            ("GET", "/admin/requests"): lambda _: dict(self._seen),
+            ("DELETE", "/admin/requests"): lambda _: self._seen.clear(),
+            ("POST", "/admin/forget"): lambda _: self._tokens.forget(),
+            ("POST", "/admin/rotate"): self._rotate,
+            ("POST", "/admin/keys"): self._misbehave,
+            ("POST", "/admin/tokens"): lambda asked: {"access_token": self.mint(asked)},
+        }
+        action = actions.get((request.method, request.path))
+        if action is None:
+            return Answer(404, {"error": "not_found"})
         try:
-            asked = request.json()
-            if (request.method, request.path) == ("GET", "/admin/requests"):
-                return Answer(200, dict(self._seen))
-            if (request.method, request.path) == ("DELETE", "/admin/requests"):
-                self._seen.clear()
-                return Answer(200, {})
-            if request.method != "POST":
-                return Answer(405, {"error": "method_not_allowed"})
-            if request.path == "/admin/rotate":
-                ring = self._rings[TENANTS[asked.get("tenant", "contoso")].name]
-                key = ring.rotate(keep=bool(asked.get("keep", True)))
-                if asked.get("forget", True):
-                    self._tokens.forget()
-                return Answer(200, {"kid": key.kid, "published": [one.kid for one in ring.published]})
-            if request.path == "/admin/forget":
-                self._tokens.forget()
-                return Answer(200, {})
-            if request.path == "/admin/keys":
-                self._keys_mode[TENANTS[asked.get("tenant", "contoso")].name] = str(asked.get("mode", "ok"))
-                return Answer(200, dict(self._keys_mode))
-            if request.path == "/admin/tokens":
-                return Answer(200, {"access_token": self.mint(asked)})
+            return Answer(200, action(request.json()))
         except (KeyError, TypeError, ValueError, NotImplementedError) as error:
             return Answer(400, {"error": f"{type(error).__name__}: {error}"})
-        return Answer(404, {"error": "not_found"})
+
+    def _rotate(self, asked: dict[str, Any]) -> object:
+        # ``keep`` publishes the old keys on; ``forget`` drops the tokens that they signed.
+        ring = self._rings[asked.get("tenant", "contoso")]
+        key = ring.rotate(keep=bool(asked.get("keep", True)))
+        if asked.get("forget", True):
+            self._tokens.forget()
+        return {"kid": key.kid, "published": [one.kid for one in ring.published]}
+
+    def _misbehave(self, asked: dict[str, Any]) -> object:
+        # ``mode`` is ok, unavailable, hang, garbage or empty.
+        tenant = TENANTS[asked.get("tenant", "contoso")]
+        self._keys_mode[tenant.name] = str(asked.get("mode", "ok"))
+        return dict(self._keys_mode)
 
     def mint(self, asked: dict[str, Any]) -> str:
         """Make a token that no host would be given.
@@ -247,6 +250,18 @@ class Entra:
         return SigningKey.generate()
 
 
+_ROUTES: tuple[tuple[re.Pattern[str], Callable[[Entra, re.Match[str], Request], Answer]], ...] = (
+    (_METADATA, Entra.metadata),
+    (_KEYS, Entra.published),
+    (_IMDS, Entra.imds),
+    (_APP_SERVICE, Entra.app_service),
+)
+
+
+def _no_tenant(tenant_id: str) -> Answer:
+    return _error(400, "invalid_tenant", f"AADSTS90002: Tenant '{tenant_id}' not found.")
+
+
 def _host(hosts: Sequence[Host], name: str | None) -> Host | None:
     if name is None:
         return hosts[0]
@@ -268,8 +283,8 @@ def _select(host: Host, request: Request, selectors: dict[str, str]) -> ManagedI
     if len(host.assigned) == 1:
         return host.assigned[0]
     return (
-        "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in "
-        "the token request"
+        "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity "
+        "in the token request"
     )
 
 

@@ -161,7 +161,7 @@ class TokenService:
         with self._lock:
             self._cache.clear()
 
-    def sign(
+    def sign(  # noqa: PLR0913 - each odd token differs in one of them
         self,
         tenant: Tenant,
         claims: Claims,

@@ -28,18 +28,21 @@ LOCKS = {
 def main(arguments: list[str]) -> int:
     """Compile all of them."""
     progress = Progress()
-    pip = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False, timeout=60
-    )
     options = ["--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--quiet"]
-    env = bootstrap.uv_environment(pip.stdout, os.environ)
+    env = bootstrap.package_environment(os.environ)
     for output, inputs in LOCKS.items():
         command = [str(VENV / "bin" / "uv"), "pip", "compile", *options, "--python-version", OLDEST]
         # Annotations name the constraints file and nothing else that could differ between machines.
         command += [*inputs, *arguments, "--output-file", output]
         with progress.step(output):
             done = subprocess.run(
-                command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=COMPILE_SECONDS
+                command,
+                cwd=ROOT,
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=COMPILE_SECONDS,
             )
         if done.returncode:
             return fail(LocalCloudError(f"{output} could not be compiled:\n{done.stderr}"))

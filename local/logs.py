@@ -5,10 +5,9 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from local import cloud as clouds
-from local.deploy import client
+from local.deploy import AwsClient, client
 from local.paths import UP
 from local.progress import LocalCloudError, fail
 
@@ -16,7 +15,7 @@ POLL_SECONDS = 1.0
 PREFIX = "/aws/lambda/sallyport-"
 
 
-def events(logs: Any, function: str, since: int) -> Iterator[tuple[int, str, str]]:  # noqa: ANN401 - boto3's
+def events(logs: AwsClient, function: str, since: int) -> Iterator[tuple[int, str, str]]:
     """Return ``(time in ms, function, line)`` of all matching log groups since a time, in order."""
     found = []
     for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX):

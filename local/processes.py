@@ -108,7 +108,7 @@ def wait_until_up(state: State, processes: Sequence[Process], seconds: float = S
                 raise LocalCloudError(f"{process.name} ended right away. Its log, {log}, says:\n{tail(log)}")
             if time.monotonic() > deadline:
                 raise LocalCloudError(
-                    f"{process.name} did not answer within {seconds:.0f} s. Its log, {log}, says:\n{tail(log)}"
+                    f"{process.name} did not answer in {seconds:.0f} s. Its log, {log}, says:\n{tail(log)}"
                 )
             time.sleep(POLL_SECONDS)
 

@@ -40,7 +40,9 @@ def main() -> int:
                     clouds.stop(UP)
                 raise
         progress.say(f"endpoint: {deployment.endpoint}")
-        progress.say(f"type:     . {UP.env_file.relative_to(UP.env_file.parents[1])}      (make down stops it)")
+        progress.say(
+            f"type:     . {UP.env_file.relative_to(UP.env_file.parents[1])}      (make down stops it)"
+        )
     except LocalCloudError as error:
         return fail(error)
     except KeyboardInterrupt:
@@ -50,4 +52,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-

@@ -1,4 +1,4 @@
-"""What the ``sallyport trust`` commands do: plans, applies and tombstones on one table.
+"""What the ``sallyport trust`` commands work with: the table, the caller, and an apply from plan to end.
 
 Loaded by the commands that need it and by no ``--help``: boto3 and the compiler are heavy.
 """
@@ -17,16 +17,16 @@ from typing import Any
 import typer
 
 from sallyport.settings import is_loopback
+from sallyport.trust.changes import classify
 from sallyport.trust.schema import NAME_PATTERN
 from sallyport_cli.aws import Aws, Caller
-from sallyport_cli.changes import changes_between
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import progress, say, say_json, shown
 from sallyport_cli.plan import Plan, lines
 from sallyport_cli.refresh import refresh_keys
 from sallyport_cli.strict_yaml import MAX_FILE_BYTES
 from sallyport_cli.trust_file import CheckedFile, Place, check, read
-from sallyport_cli.trust_table import Author, Tombstone, TrustTable, Version, content_digest
+from sallyport_cli.trust_table import Author, Items, Tombstone, TrustTable, Version, content_digest
 from sallyport_cli.trust_view import names_of
 
 MAX_REASON = 500
@@ -35,59 +35,84 @@ MAX_REASON = 500
 OFFLINE_ACCOUNT, OFFLINE_REGION = "000000000000", "us-east-1"
 """Where nobody asks AWS: good for every check, of no use for identifiers."""
 
-Items = Mapping[str, Mapping[str, Any]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
-    """A plan, what it would write, and whether just that is in force already."""
+    """A plan with what it would write and what that was compared with."""
 
     plan: Plan
     items: Items
     before: Items
     base: Version | None
 
-    @property
-    def is_in_force(self) -> bool:
-        """Whether an apply would change nothing."""
-        return self.base is not None and self.base.content_digest == self.plan.content_digest
+    def anchor_ids(self, *, changed_only: bool) -> list[str]:
+        """Return the identifiers of the anchors, or of those that are new or other than before."""
+        return sorted(
+            key.removeprefix("anchor#")
+            for key, document in self.items.items()
+            if key.startswith("anchor#") and not (changed_only and self.before.get(key) == document)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What the operator agreed to on the command line."""
+
+    allow_widening: bool
+    yes: bool
+    as_json: bool
 
 
 class Desk:
-    """The table and the caller that a command works with."""
+    """The trust table, and who stands before it."""
 
-    def __init__(self, aws: Aws, table: TrustTable, name: str, *, ask_account: bool) -> None:
-        self.aws = aws
-        self.table = table
-        self.name = name
-        self._caller = aws.caller() if ask_account else None
+    def __init__(self, table: str | None) -> None:
+        if not table:
+            raise CommandError(
+                "no-trust-table",
+                "No trust table is named.",
+                cure="Give --table or set SALLYPORT_TRUST_TABLE; the stack's outputs name it.",
+                exit_code=Exit.USAGE,
+            )
+        self.aws = Aws()
+        self.name = table
+        self.table = TrustTable(self.aws.client("dynamodb"), table)
+        self._caller: Caller | None = None
 
     @property
     def caller(self) -> Caller:
-        """Who runs the command."""
+        """Who runs the command, as AWS says."""
         if self._caller is None:
             self._caller = self.aws.caller()
         return self._caller
 
-    def place(self) -> Place:
-        """Return for which account files are compiled."""
-
-        return Place(
-            account=self.caller.account,
-            region=self.caller.region,
-            partition=self.caller.partition,
-            local_cloud=self.caller.local_cloud,
+    def checked(self, file: Path) -> CheckedFile:
+        """Read and compile a trust file for the caller's account."""
+        caller = self.caller
+        checked = check_file(
+            file,
+            Place(
+                account=caller.account,
+                region=caller.region,
+                partition=caller.partition,
+                local_cloud=caller.local_cloud,
+            ),
         )
+        # The compiler refuses this as well; here stands what it must never be talked out of.
+        local = [anchor.name for anchor in checked.compiled.anchors if anchor.local_discovery is not None]
+        if local and not caller.local_cloud:
+            raise CommandError(
+                "local-discovery",
+                f"The trust anchor {local[0]} has local_discovery, and AWS is not on this machine.",
+                cure="Remove local_discovery; for the local cloud set AWS_ENDPOINT_URL to it.",
+            )
+        return checked
 
-    def plan(
-        self, items: Items, file: str, sha256: str, *, rebuild: bool = False
-    ) -> Prospect:
-        """Compare ``items`` with what is in force."""
-
+    def prospect(self, items: Items, *, file: str, sha256: str, rebuild: bool = False) -> Prospect:
+        """Compare ``items`` with what is in force, or with nothing in order to ``rebuild``."""
         base = self.table.current()
-        before: Items = {}
-        if base is not None and not rebuild:
-            before = self.table.items(base)
+        before = self.table.items(base) if base is not None and not rebuild else {}
+        digest = content_digest(items)
         made = Plan(
             account=self.caller.account,
             region=self.caller.region,
@@ -95,148 +120,162 @@ class Desk:
             file=file,
             sha256=sha256,
             base=None if base is None else base.id,
-            content_digest=content_digest(items),
-            changes=changes_between(before, items),
+            content_digest=digest,
+            changes=classify(before, items),
+            is_in_force=base is not None and not rebuild and base.content_digest == digest,
         )
         return Prospect(plan=made, items=items, before=before, base=base)
 
+    def put_in_force(self, prospect: Prospect, consent: Consent, *, refresh_function: str | None) -> None:
+        """Show, ask, write, tidy up, refresh keys, and say what happened.
 
-def _put_in_force(
-    desk: Desk,
-    prospect: Prospect,
-    *,
-    allow_widening: bool,
-    yes: bool,
-    refresh_keys: str | None,
-    as_json: bool,
-) -> None:
-    """Show, ask, write, tidy up and say what happened."""
-
-    made = prospect.plan
-    if prospect.is_in_force and prospect.before:
+        Raises:
+            CommandError: nothing was applied; or it was, and says so, but keys were not refreshed.
+        """
         version = prospect.base
-        refreshed = _refresh(desk, refresh_keys, _anchor_ids(prospect.items)) if refresh_keys else None
-        if as_json:
-            say_json(_applied_as_json(version, made, changed=False, removed=0, refreshed=refreshed))
-        else:
-            say(f"Nothing to change: version {version.id if version else ''} says the same already.")
-            _say_refreshed(refreshed)
-        return
-    if not as_json:
-        for text, style in lines(made):
-            say(text, style=style)
-    if made.needs_widening and not allow_widening:
+        changed = not prospect.plan.is_in_force
+        removed, warnings = 0, list[str]()
+        if changed:
+            self._ask(prospect, consent)
+            version = self._publish(prospect)
+            removed, warnings = self._tidied(version)
+        if not consent.as_json:
+            _say_applied(version, changed=changed, removed=removed, warnings=warnings)
+        answer = {
+            "changed": changed,
+            "version": None if version is None else version.id,
+            "plan": prospect.plan.to_json(),
+            "removed_versions": removed,
+            "warnings": warnings,
+        }
+        fresh = prospect.anchor_ids(changed_only=True)
+        if refresh_function is not None:
+            answer["refreshed"] = self._refreshed(refresh_function, prospect, fresh, answer)
+        if consent.as_json:
+            say_json(answer)
+        elif refresh_function is not None:
+            say(f"Keys were refreshed: {shown(json.dumps(answer['refreshed'], sort_keys=True))}")
+        elif fresh:
+            say(
+                "Keys of new issuers come with the next scheduled refresh; until then their tokens are "
+                "refused.\nTo fetch them at once, give --refresh-keys FUNCTION (the stack's outputs name it)."
+            )
+
+    def check_known(self, kind: str, name: str) -> None:
+        """Refuse a name that nothing in force has: a typing error must not pass for a stop."""
+        current = self.table.current()
+        names = names_of({} if current is None else self.table.items(current), kind)
+        if name in names:
+            return
+        near = difflib.get_close_matches(name, names, n=1)
         raise CommandError(
-            "would-widen",
-            f"Nothing was applied: the plan has changes that are not plainly narrowing ({made.summary()}).",
-            cure="Have them reviewed, then add --allow-widening.",
-            exit_code=Exit.WIDENING,
-        )
-    _confirm("Put this in force?", yes=yes, as_json=as_json)
-    version = _publish(desk, prospect)
-    removed, complaint = _tidied(desk, version)
-    new_anchors = _changed_anchors(prospect)
-    refreshed = None
-    if refresh_keys:
-        refreshed = _refresh(desk, refresh_keys, new_anchors or _anchor_ids(prospect.items))
-    if as_json:
-        answer = _applied_as_json(version, made, changed=True, removed=removed, refreshed=refreshed)
-        say_json({**answer, "warnings": [complaint] if complaint else []})
-        return
-    say(f"Version {version.id} is in force; exchanges see it within 10 seconds.", style="bold green")
-    if removed:
-        say(f"{removed} superseded version{'s' if removed > 1 else ''} removed.", style="dim")
-    if complaint:
-        say(complaint, style="yellow", stream=sys.stderr)
-    _say_refreshed(refreshed)
-    if new_anchors and refreshed is None:
-        say(
-            "Keys of new issuers come with the next scheduled refresh; until then their tokens are refused. "
-            "To fetch them at once, give --refresh-keys FUNCTION (the stack's output names it)."
+            "no-such-name",
+            f"No {kind} in force is called {name}.",
+            cure=f"Did you mean {near[0]}?" if near else "`sallyport trust show` lists them; --force insists.",
         )
 
+    def tombstone(self, kind: str, name: str, reason: str) -> Tombstone:
+        """Return a tombstone as of now, signed by the caller."""
+        if re.fullmatch(NAME_PATTERN, name) is None:
+            # The name becomes a part of a key of the table.
+            raise CommandError(
+                "not-a-name",
+                "No anchor and no profile can have that name.",
+                cure="Names have lower-case letters, digits and -, at most 32.",
+                exit_code=Exit.USAGE,
+            )
+        if not reason.strip() or len(reason) > MAX_REASON:
+            raise CommandError(
+                "no-reason",
+                f"The reason must have 1 to {MAX_REASON} characters.",
+                cure='Say why, as in --reason "key leaked, INC-1234".',
+                exit_code=Exit.USAGE,
+            )
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return Tombstone(kind=kind, name=name, by=self.caller.arn, at=at, reason=reason)
 
-def _publish(desk: Desk, prospect: Prospect) -> Version:
+    def _ask(self, prospect: Prospect, consent: Consent) -> None:
+        made = prospect.plan
+        if not consent.as_json:
+            for text, style in lines(made):
+                say(text, style=style)
+        if made.needs_widening and not consent.allow_widening:
+            raise CommandError(
+                "would-widen",
+                f"Nothing was applied: not every change is a narrowing one ({made.summary()}).",
+                cure="Have the plan reviewed, then add --allow-widening.",
+                exit_code=Exit.WIDENING,
+                more={"plan": made.to_json()},
+            )
+        confirm("Put this in force?", consent)
 
-    author = Author(
-        by=desk.caller.arn,
-        at=datetime.now(UTC),
-        digest=prospect.plan.sha256,
-        summary=prospect.plan.summary(),
-    )
-    with progress("writing the new version") as update:
-        return desk.table.publish(prospect.items, prospect.base, author, update)
-
-
-def _tidied(desk: Desk, version: Version) -> tuple[int, str]:
-    """Remove old versions; that this failed is worth a word, but the apply has succeeded."""
-    try:
-        return desk.table.clean_up(version, datetime.now(UTC)), ""
-    except CommandError as error:
-        return 0, f"{error.detail} The next apply tries again."
-
-
-def _refresh(desk: Desk, function: str, anchor_ids: list[str]) -> Mapping[str, Any]:
-
-    return refresh_keys(desk.aws.client("lambda"), function, anchor_ids)
-
-
-def _say_refreshed(refreshed: Mapping[str, Any] | None) -> None:
-    if refreshed is not None:
-        say(f"Keys: {shown(json.dumps(refreshed, sort_keys=True))}")
-
-
-def _applied_as_json(
-    version: Version | None, made: Plan, *, changed: bool, removed: int, refreshed: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    return {
-        "changed": changed,
-        "version": None if version is None else version.id,
-        "plan": made.to_json(),
-        "removed_versions": removed,
-        "refreshed": refreshed,
-    }
-
-
-def _desk(table: str | None, *, ask_account: bool = True) -> Desk:
-
-    if not table:
-        raise CommandError(
-            "no-trust-table",
-            "No trust table is named.",
-            cure="Give --table or set SALLYPORT_TRUST_TABLE; the stack's outputs name it.",
-            exit_code=Exit.USAGE,
+    def _publish(self, prospect: Prospect) -> Version:
+        author = Author(
+            by=self.caller.arn,
+            at=datetime.now(UTC),
+            digest=prospect.plan.sha256,
+            summary=prospect.plan.summary(),
         )
-    aws = Aws()
-    return Desk(aws, TrustTable(aws.client("dynamodb"), table), table, ask_account=ask_account)
+        with progress("writing the new version") as update:
+            return self.table.publish(prospect.items, prospect.base, author, update)
+
+    def _tidied(self, version: Version) -> tuple[int, list[str]]:
+        """Remove old versions; that this failed is worth a word, but the apply has succeeded."""
+        try:
+            return self.table.clean_up(version, datetime.now(UTC)), []
+        except CommandError as error:
+            return 0, [f"{error.detail} The next apply tries again."]
+
+    def _refreshed(
+        self, function: str, prospect: Prospect, fresh: list[str], answer: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        wanted = fresh if fresh and answer["changed"] else prospect.anchor_ids(changed_only=False)
+        try:
+            return refresh_keys(self.aws.client("lambda"), function, wanted)
+        except CommandError as error:
+            raise CommandError(
+                error.reason,
+                f"Version {answer['version']} is in force, but: {error.detail}",
+                cure=error.cure,
+                more=answer,
+            ) from error
 
 
-def _checked(file: Path, place: Place) -> CheckedFile:
-
+def check_file(file: Path, place: Place) -> CheckedFile:
+    """Read and compile a trust file."""
     return check(read(file, MAX_FILE_BYTES), path=str(file), place=place)
 
 
-def _refuse_local_discovery(checked: CheckedFile, caller: Caller) -> None:
-    """Refuse for a real account what only a machine's own cloud may have; the compiler does so as well."""
-    names = [anchor.name for anchor in checked.compiled.anchors if anchor.local_discovery is not None]
-    if names and not caller.local_cloud:
-        raise CommandError(
-            "local-discovery",
-            f"The trust anchor {names[0]} has local_discovery, and AWS is not on this machine.",
-            cure="Remove local_discovery; for the local cloud set AWS_ENDPOINT_URL to it.",
-        )
+def offline() -> Place:
+    """Return the place for which a file is checked when nobody asks AWS."""
+    local = is_loopback(os.environ.get("AWS_ENDPOINT_URL", ""))
+    return Place(account=OFFLINE_ACCOUNT, region=OFFLINE_REGION, local_cloud=local)
 
 
-def _local() -> bool:
+def counts(items: Items) -> dict[str, int]:
+    """Return how much a trust file declares."""
+    return {
+        "anchors": len(names_of(items, "anchor")),
+        "profiles": len(names_of(items, "profile")),
+        "roles": sum(key.startswith("role#") for key in items),
+    }
 
 
-    return is_loopback(os.environ.get("AWS_ENDPOINT_URL", ""))
+def in_words(numbers: Mapping[str, int]) -> str:
+    """Return counts as a part of a sentence."""
+    words = {"anchors": "trust anchor", "profiles": "profile", "roles": "role"}
+    return ", ".join(f"{number} {words[name]}{'' if number == 1 else 's'}" for name, number in numbers.items())
 
 
-def _confirm(question: str, *, yes: bool, as_json: bool) -> None:
-    if yes:
+def confirm(question: str, consent: Consent) -> None:
+    """Ask, unless the command line has answered.
+
+    Raises:
+        CommandError: the answer is no, or there is nobody to ask.
+    """
+    if consent.yes:
         return
-    if as_json or not sys.stdin.isatty():
+    if consent.as_json or not sys.stdin.isatty():
         raise CommandError(
             "not-confirmed",
             "Nothing was changed: there is nobody to ask.",
@@ -247,68 +286,14 @@ def _confirm(question: str, *, yes: bool, as_json: bool) -> None:
         raise CommandError("not-confirmed", "Nothing was changed.")
 
 
-def _check_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > MAX_REASON:
-        raise CommandError(
-            "no-reason",
-            f"The reason must have 1 to {MAX_REASON} characters.",
-            cure='Say why, as in --reason "key leaked, INC-1234".',
-            exit_code=Exit.USAGE,
-        )
+def write_plan(path: Path, made: Plan) -> None:
+    """Write a plan file.
 
-
-def _check_name(name: str) -> None:
-    """A name goes into a key of the table, so it must have the form that the trust file demands."""
-
-
-    if re.fullmatch(NAME_PATTERN, name) is None:
-        raise CommandError(
-            "not-a-name",
-            "No anchor and no profile can have that name.",
-            cure="Names have lower-case letters, digits and -, at most 32.",
-            exit_code=Exit.USAGE,
-        )
-
-
-def _check_known(table: TrustTable, kind: Kind, name: str) -> None:
-    """Refuse a name that nothing in force has: a typing error must not pass for a stop."""
-
-
-    current = table.current()
-    names = names_of({} if current is None else table.items(current), kind.value)
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, n=1)
-    raise CommandError(
-        "no-such-name",
-        f"No {kind.value} in force is called {name}.",
-        cure=f"Did you mean {near[0]}?" if near else "`sallyport trust show` lists the names; --force insists.",
-    )
-
-
-def _say_tombstone(text: str, stone: Any, *, changed: bool, as_json: bool) -> None:  # noqa: ANN401
-    if as_json:
-        say_json(
-            {
-                "changed": changed,
-                "kind": stone.kind,
-                "name": stone.name,
-                "by": stone.by,
-                "at": stone.at,
-                "reason": stone.reason,
-            }
-        )
-        return
-    say(text)
-
-
-def _stamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _write(path: Path, text: str) -> None:
+    Raises:
+        CommandError: it cannot be written.
+    """
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(json.dumps(made.to_json(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise CommandError(
             "plan-unwritable",
@@ -317,29 +302,13 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _counts(items: Items) -> dict[str, int]:
-
-    return {
-        "anchors": len(names_of(items, "anchor")),
-        "profiles": len(names_of(items, "profile")),
-        "roles": sum(key.startswith("role#") for key in items),
-    }
-
-
-def _in_words(counts: Mapping[str, int]) -> str:
-    words = {"anchors": "trust anchor", "profiles": "profile", "roles": "role"}
-    return ", ".join(f"{count} {words[name]}{'' if count == 1 else 's'}" for name, count in counts.items())
-
-
-def _anchor_ids(items: Items) -> list[str]:
-    return sorted(key.removeprefix("anchor#") for key in items if key.startswith("anchor#"))
-
-
-def _changed_anchors(prospect: Prospect) -> list[str]:
-    return [
-        anchor_id
-        for anchor_id in _anchor_ids(prospect.items)
-        if prospect.before.get(f"anchor#{anchor_id}") != prospect.items[f"anchor#{anchor_id}"]
-    ]
-
-
+def _say_applied(version: Version | None, *, changed: bool, removed: int, warnings: list[str]) -> None:
+    name = version.id if version is not None else ""
+    if not changed:
+        say(f"Nothing to change: version {name} says the same already.")
+        return
+    say(f"Version {name} is in force; exchanges see it within 10 seconds.", style="bold green")
+    if removed:
+        say(f"{removed} superseded version{'s' if removed > 1 else ''} removed.", style="dim")
+    for warning in warnings:
+        say(shown(warning), style="yellow", stream=sys.stderr)

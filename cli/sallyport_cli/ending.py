@@ -2,99 +2,97 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import typer
 
 from sallyport.errors import SallyportError, TrustFileError
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import say, say_json, shown
-from sallyport_cli.strict_yaml import LocatedProblem
 
 _DEBUG = "SALLYPORT_DEBUG"
 
 
+@dataclass(slots=True)
+class Ending:
+    """What an unhappy end needs to know: ``file`` is the trust file whose problems are reported."""
+
+    as_json: bool
+    file: str = ""
+
+
 @contextmanager
-def ending(*, as_json: bool, file: str = "") -> Iterator[None]:
+def ending(*, as_json: bool, file: str = "") -> Iterator[Ending]:
     """Turn whatever goes wrong in the block into words and an exit code.
 
     Args:
         as_json: whether the words are a JSON document.
         file: the trust file's name, for the places of its problems.
     """
+    end = Ending(as_json, file)
     try:
-        yield
+        yield end
     except TrustFileError as error:
-        _report_problems(error, file, as_json=as_json)
+        _report_problems(error, end)
         raise typer.Exit(Exit.REFUSED) from None
     except SallyportError as error:
-        exit_code = error.exit_code if isinstance(error, CommandError) else Exit.REFUSED
-        _report(error.reason, error.detail or error.reason, error.cure, exit_code, as_json=as_json)
-        raise typer.Exit(exit_code) from None
+        known = error if isinstance(error, CommandError) else CommandError(error.reason, str(error), cure=error.cure)
+        _report(known, end)
+        raise typer.Exit(known.exit_code) from None
     except KeyboardInterrupt:
-        _report("interrupted", "Interrupted.", "", Exit.INTERRUPTED, as_json=as_json)
+        _report(CommandError("interrupted", "Interrupted.", exit_code=Exit.INTERRUPTED), end)
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; there is nobody left to tell.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 — lives until exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.REFUSED) from None
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        _report(
-            "unexpected",
-            f"This should not have happened: {type(error).__name__}: {error}.",
-            f"Please report it; with {_DEBUG}=1 the command shows where it happened.",
-            Exit.REFUSED,
-            as_json=as_json,
-        )
+        text = f"This should not have happened: {type(error).__name__}: {error}."
+        cure = f"Please report it; with {_DEBUG}=1 the command shows where it happened."
+        _report(CommandError("unexpected", text, cure=cure), end)
         raise typer.Exit(Exit.REFUSED) from None
 
 
-def problem_as_json(problem: LocatedProblem, file: str) -> dict[str, object]:
-    """Return a problem for ``--json``."""
-    return {
-        "file": file,
-        "line": problem.line,
-        "column": problem.column,
-        "path": list(problem.path),
-        "text": problem.text,
-        "cure": problem.cure,
-    }
-
-
-def _report(reason: str, text: str, cure: str, exit_code: Exit, *, as_json: bool) -> None:
-    if as_json:
-        say_json({"error": {"reason": reason, "text": text, "cure": cure}, "exit_code": int(exit_code)})
+def _report(error: CommandError, end: Ending) -> None:
+    if end.as_json:
+        told = {"reason": error.reason, "text": error.detail, "cure": error.cure}
+        say_json({"error": told, "exit_code": int(error.exit_code), **error.more})
         return
-    say(shown(text), style="bold red", stream=sys.stderr)
-    if cure:
-        say(shown(cure), stream=sys.stderr)
+    say(shown(error.detail), style="bold red", stream=sys.stderr)
+    if error.cure:
+        say(shown(error.cure), stream=sys.stderr)
 
 
-def _report_problems(error: TrustFileError, file: str, *, as_json: bool) -> None:
-    problems = [problem for problem in error.problems if isinstance(problem, LocatedProblem)]
-    if as_json:
+def _report_problems(error: TrustFileError, end: Ending) -> None:
+    problems = [_as_json(problem, end.file) for problem in error.problems]
+    if end.as_json:
         say_json(
-            {
-                "file": file,
-                "valid": False,
-                "problems": [problem_as_json(problem, file) for problem in problems],
-                "exit_code": int(Exit.REFUSED),
-            }
+            {"file": end.file, "valid": False, "problems": problems, "exit_code": int(Exit.REFUSED)}
         )
         return
     for problem in problems:
-        place = f"{shown(file)}:{problem.line}:{problem.column}"
-        say(f"{place}: {problem.text}", style="bold", stream=sys.stderr)
-        if problem.cure:
-            say(f"    {problem.cure}", stream=sys.stderr)
-    count = len(problems)
-    say(
-        f"{count} problem{'s' if count != 1 else ''}; nothing was applied.",
-        style="bold red",
-        stream=sys.stderr,
-    )
+        place = ":".join(str(problem[part]) for part in ("file", "line", "column"))
+        say(shown(f"{place}: {problem['text']}"), style="bold", stream=sys.stderr)
+        if problem["cure"]:
+            say(shown(f"    {problem['cure']}"), stream=sys.stderr)
+    count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+    say(f"{count}; nothing was applied.", style="bold red", stream=sys.stderr)
+
+
+def _as_json(problem: object, file: str) -> Mapping[str, Any]:
+    """Return a located problem for ``--json``; one without a place stands at the file's beginning."""
+    return {
+        "file": file,
+        "line": getattr(problem, "line", 1),
+        "column": getattr(problem, "column", 1),
+        "path": list(getattr(problem, "path", ())),
+        "text": getattr(problem, "text", str(problem)),
+        "cure": getattr(problem, "cure", ""),
+    }

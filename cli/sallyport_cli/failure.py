@@ -1,6 +1,8 @@
 """How a command ends when it does not succeed: one sentence, the next step, and an exit code."""
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 from sallyport.errors import SallyportError
 
@@ -22,8 +24,21 @@ EXIT_CODES = (
 
 
 class CommandError(SallyportError):
-    """A command cannot do what it was asked; ``detail`` is the sentence, ``cure`` the next step."""
+    """A command cannot do what it was asked; ``detail`` is the sentence, ``cure`` the next step.
 
-    def __init__(self, reason: str, detail: str, *, cure: str = "", exit_code: Exit = Exit.REFUSED) -> None:
+    Args:
+        more: what ``--json`` shows besides.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str,
+        *,
+        cure: str = "",
+        exit_code: Exit = Exit.REFUSED,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(reason, detail, cure=cure)
         self.exit_code = exit_code
+        self.more = dict(more or {})

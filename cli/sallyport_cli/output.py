@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -14,8 +14,8 @@ WIDTH = 80
 PROGRESS_FROM = 100
 """Items from which a progress bar says more than it disturbs: about a second's work."""
 
-Cell = str
-"""Text of a table or a line; already passed through ``shown`` if it came from outside."""
+_NAME_WIDTH = 16
+"""The longest name of a value."""
 
 
 def shown(text: object, limit: int = 2_048) -> str:
@@ -40,21 +40,39 @@ def say_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=True))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Print a table that fits ``WIDTH``; what does not fit is folded, never cut."""
-    from rich import box  # noqa: PLC0415 — 40 ms that most commands do not need
+def details(title: str, blocks: Iterable[Iterable[tuple[str, str]]]) -> None:
+    """Print blocks of names and values, the first row of each as its heading.
+
+    On a terminal they are tables that fit ``WIDTH``, where long values are folded and never cut; into a
+    pipe each value stays on its line, so that ``grep`` and eyes find it whole.
+    """
+    print()
+    say(title, style="bold underline")
+    for block in blocks:
+        rows = [(name, shown(value)) for name, value in block]
+        if sys.stdout.isatty():
+            _say_grid(rows, sys.stdout)
+            continue
+        print()
+        for name, value in rows:
+            print(f"{name:<{_NAME_WIDTH}} {value}")
+
+
+def _say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
+    from rich import box  # noqa: PLC0415 — only for terminals
     from rich.console import Console  # noqa: PLC0415 — the same
     from rich.table import Table  # noqa: PLC0415 — the same
     from rich.text import Text  # noqa: PLC0415 — the same
 
-    grid = Table(
-        title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    for name in columns:
-        grid.add_column(Text(name), overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
-    Console(file=sys.stdout, width=WIDTH, highlight=False).print(grid)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    (name, value), *rest = rows
+    grid.add_column(Text(name, style="bold"), min_width=_NAME_WIDTH)
+    grid.add_column(Text(value, style="bold"), overflow="fold")
+    for one in rest:
+        grid.add_row(*(Text(cell) for cell in one))
+    console = Console(file=stream, width=WIDTH, highlight=False)
+    console.print()
+    console.print(grid)
 
 
 @contextmanager

@@ -6,14 +6,18 @@ account and table, same changes.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sallyport.audit.display import display
 from sallyport.model import JsonValue
+from sallyport.trust.changes import NARROWS, UNKNOWN, WIDENS, Change
 from sallyport_cli.failure import CommandError
+from sallyport_cli.trust_file import read
 
 FORMAT = "sallyport-plan-1"
 """Names the form of a plan file, so that one of another version of the command is refused."""
@@ -21,43 +25,12 @@ FORMAT = "sallyport-plan-1"
 MAX_PLAN_BYTES = 64 * 1024 * 1024
 """A plan that changes every field of the largest trust file stays below."""
 
-NARROWS, WIDENS, UNKNOWN = "narrows", "widens", "unknown"
-
 _STYLES = {NARROWS: "green", WIDENS: "yellow", UNKNOWN: "magenta"}
 _SHOWN = 2_400
 """How much of a value the terminal shows; the longest session policy that STS takes fits."""
 
 Line = tuple[str, str]
 """Text and style."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldChange:
-    """One thing that an apply would make different.
-
-    ``kind`` and ``name`` say of what; ``field`` is empty where the whole is new or gone. ``before``
-    and ``after`` are JSON values, ``None`` where there was or will be none.
-    """
-
-    kind: str
-    name: str
-    field: str
-    before: JsonValue
-    after: JsonValue
-    effect: str
-    why: str = ""
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return the change as a plan file holds it."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "field": self.field,
-            "before": self.before,
-            "after": self.after,
-            "effect": self.effect,
-            "why": self.why,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +44,18 @@ class Plan:
     sha256: str
     base: str | None
     content_digest: str
-    changes: tuple[FieldChange, ...]
+    changes: tuple[Change, ...]
+    is_in_force: bool = False
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether something differs that no change names: the stored form, after an upgrade."""
+        return not self.changes and not self.is_in_force
 
     @property
     def needs_widening(self) -> bool:
-        """Whether any change is other than a narrowing one."""
-        return any(change.effect != NARROWS for change in self.changes)
+        """Whether anything is other than a narrowing change."""
+        return self.is_unexplained or any(change.effect != NARROWS for change in self.changes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as its file holds it."""
@@ -90,37 +69,36 @@ class Plan:
             "base": self.base,
             "content_digest": self.content_digest,
             "needs_allow_widening": self.needs_widening,
-            "changes": [change.to_json() for change in self.changes],
+            "changes": [asdict(change) for change in self.changes],
         }
 
     def summary(self) -> str:
         """Return how many changes there are of each class."""
-        counts = {effect: 0 for effect in (WIDENS, UNKNOWN, NARROWS)}
-        for change in self.changes:
-            counts[change.effect] += 1
+        if self.is_unexplained:
+            return "only the stored form differs"
+        counts = Counter(change.effect for change in self.changes)
         return f"{counts[WIDENS]} widening, {counts[UNKNOWN]} unknown, {counts[NARROWS]} narrowing"
 
 
-def looks_like_plan(data: bytes) -> bool:
-    """Tell a plan file from a trust file; a JSON object that names a plan's form is one."""
-    return data.lstrip()[:1] == b"{" and b'"sallyport-plan-' in data[:200]
-
-
-def read_plan(data: bytes) -> Mapping[str, Any]:
-    """Return what a plan file says.
+def read_plan_file(path: Path) -> Mapping[str, Any] | None:
+    """Return what a plan file says, or ``None`` for a file that is no plan: a trust file, then.
 
     Raises:
-        CommandError: it is not a plan of this version of the command.
+        CommandError: it is a plan, but not one of this version of the command.
     """
+    data = read(path, MAX_PLAN_BYTES)
+    # A trust file never begins so: flow style at the top is legal YAML, but this key is unknown there.
+    if data.lstrip()[:1] != b"{" or b'"sallyport-plan-' not in data[:200]:
+        return None
     try:
         value = json.loads(data) if len(data) <= MAX_PLAN_BYTES else None
     except (ValueError, RecursionError):
         value = None
-    wanted = ("account", "region", "table", "file", "sha256", "content_digest")
+    texts = ("account", "region", "table", "file", "sha256", "content_digest")
     if (
         not isinstance(value, dict)
         or value.get("format") != FORMAT
-        or not all(isinstance(value.get(name), str) for name in wanted)
+        or not all(isinstance(value.get(name), str) for name in texts)
         or not isinstance(value.get("base"), str | None)
         or not isinstance(value.get("changes"), list)
     ):
@@ -149,10 +127,10 @@ def check_unmoved(planned: Mapping[str, Any], now: Plan) -> None:
         ("changes", "other changes than the plan shows", "Plan again with this version of the command."),
     )
     for name, what, cure in differences:
-        if planned[name] != fresh[name]:
+        if planned.get(name) != fresh[name]:
             text = f"The plan is refused, because this is {what}."
-            if name not in {"changes"}:
-                shown = (display(str(value), markup=False) for value in (planned[name], fresh[name]))
+            if name != "changes":
+                shown = (display(str(value), markup=False) for value in (planned.get(name), fresh[name]))
                 text += " Planned: {}; now: {}.".format(*shown)
             raise CommandError("plan-moved", text, cure=cure)
 
@@ -174,10 +152,10 @@ def lines(plan: Plan) -> Iterable[Line]:
         for change in changes:
             yield from _change_lines(change)
     yield "", ""
-    yield (plan.summary() if plan.changes else "no changes"), "bold"
+    yield ("no changes: this is in force" if plan.is_in_force else plan.summary()), "bold"
 
 
-def _change_lines(change: FieldChange) -> Iterable[Line]:
+def _change_lines(change: Change) -> Iterable[Line]:
     style = _STYLES[change.effect]
     if change.field:
         yield f"    {_shown(change.field)}  [{change.effect}]", style
@@ -190,8 +168,6 @@ def _change_lines(change: FieldChange) -> Iterable[Line]:
             for field, value in whole.items():
                 if value not in (None, [], {}, False):
                     yield f"    {sign} {_shown(field)}: {_value(value)}", ""
-    if change.why:
-        yield f"      {_shown(change.why)}", "dim"
 
 
 def _value(value: JsonValue) -> str:

@@ -1,28 +1,18 @@
 """``sallyport trust …``: what the trust file says, what it would change, and putting it in force."""
 
 import json
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sallyport_cli.ending import ending
-from sallyport_cli.failure import EXIT_CODES, CommandError, Exit
-from sallyport_cli.output import progress, say, say_json, shown
+from sallyport_cli.failure import EXIT_CODES
+from sallyport_cli.output import say, say_json, shown
 
 if TYPE_CHECKING:
-    from sallyport_cli.aws import Aws, Caller
-    from sallyport_cli.plan import Plan
-    from sallyport_cli.trust_file import CheckedFile, Place
-    from sallyport_cli.trust_table import TrustTable, Version
-
-MAX_REASON = 500
-"""A reason is a sentence or two, and everybody who looks at the table reads it."""
+    from sallyport_cli.trust_table import Tombstone
 
 app = typer.Typer(
     name="trust",
@@ -40,71 +30,78 @@ class Kind(StrEnum):
     PROFILE = "profile"
 
 
-TableOption = Annotated[
+Table = Annotated[
     str | None,
     typer.Option("--table", envvar="SALLYPORT_TRUST_TABLE", metavar="NAME", help="The trust table."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")]
-WideningOption = Annotated[
-    bool, typer.Option("--allow-widening", help="Apply changes that are not plainly narrowing.")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+Widening = Annotated[
+    bool, typer.Option("--allow-widening", help="Also apply changes that are not plainly narrowing.")
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-RefreshOption = Annotated[
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Compare with nothing, for a table whose content was damaged.")
+]
+RefreshFunction = Annotated[
     str | None,
     typer.Option(
         "--refresh-keys",
         envvar="SALLYPORT_REFRESH_FUNCTION",
         metavar="FUNCTION",
-        help="Invoke this function afterwards, so that new issuers' keys are fetched at once.",
+        help="Afterwards invoke this function once, so that issuers' keys are fetched at once.",
     ),
 ]
+NameOfOne = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")]
+KindOfOne = Annotated[Kind, typer.Argument(help="What it is.")]
 
 
 @app.command(epilog=EXIT_CODES)
-def validate(file: FileArgument, *, json_: JsonOption = False) -> None:
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")],
+    *,
+    json_: Json = False,
+) -> None:
     """Check a trust file. Needs no AWS account and changes nothing.
 
     Example: sallyport trust validate trust.yaml
     """
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli.trust_file import Place  # noqa: PLC0415 — loads the validator
+        from sallyport_cli import desk  # noqa: PLC0415 — heavy
 
-        # Every rule is the same for every account; identifiers are not printed here.
-        checked = _checked(file, Place(account="000000000000", region="us-east-1", local_cloud=_local()))
-        counts = _counts(checked.compiled.items)
+        checked = desk.check_file(file, desk.offline())
+        counts = desk.counts(checked.compiled.items)
         if json_:
             say_json({"file": str(file), "valid": True, "sha256": checked.sha256, "problems": [], **counts})
-            return
-        say(f"{shown(file)} is valid: {_in_words(counts)}.", style="green")
+        else:
+            say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
 
 
 @app.command(epilog=EXIT_CODES)
 def plan(
-    file: FileArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")],
     *,
     out: Annotated[
-        Path | None, typer.Option(metavar="PLAN", help="Write the plan for `apply` to this file.")
+        Path | None, typer.Option("--out", metavar="PLAN", help="Write the plan to this file, for `apply`.")
     ] = None,
-    table: TableOption = None,
-    rebuild: Annotated[
-        bool, typer.Option(help="Compare with nothing: for a table whose content cannot be read.")
-    ] = False,
-    json_: JsonOption = False,
+    rebuild: Rebuild = False,
+    table: Table = None,
+    json_: Json = False,
 ) -> None:
     """Show what an apply would change, and which of it widens access. Changes nothing.
 
     Example: sallyport trust plan trust.yaml --out plan.json
     """
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli.plan import lines  # noqa: PLC0415 — loaded with what needs it
+        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+        from sallyport_cli.plan import lines  # noqa: PLC0415 — with it
 
-        desk = _desk(table)
-        checked = _checked(file, desk.place())
-        _refuse_local_discovery(checked, desk.caller)
-        made = desk.plan(checked.compiled.items, str(file), checked.sha256, rebuild=rebuild).plan
+        counter = desk.Desk(table)
+        checked = counter.checked(file)
+        made = counter.prospect(
+            checked.compiled.items, file=str(file), sha256=checked.sha256, rebuild=rebuild
+        ).plan
         if out is not None:
-            _write(out, json.dumps(made.to_json(), indent=2) + "\n")
+            desk.write_plan(out, made)
         if json_:
             say_json(made.to_json())
             return
@@ -112,7 +109,7 @@ def plan(
             say(text, style=style)
         if out is not None:
             widening = " --allow-widening" if made.needs_widening else ""
-            say(f"Apply it with `sallyport trust apply {shown(out)}{widening}`.")
+            say(f"Apply it with: sallyport trust apply {shown(out)}{widening}")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -123,224 +120,210 @@ def apply(
     *,
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where the plan's trust file is, if not where it was."),
+        typer.Option("--file", metavar="FILE", help="Where the plan's trust file is now, if it was moved."),
     ] = None,
-    allow_widening: WideningOption = False,
-    yes: YesOption = False,
-    table: TableOption = None,
-    refresh_keys: RefreshOption = None,
-    rebuild: Annotated[
-        bool, typer.Option(help="Compare with nothing: for a table whose content cannot be read.")
-    ] = False,
-    json_: JsonOption = False,
+    allow_widening: Widening = False,
+    yes: Yes = False,
+    rebuild: Rebuild = False,
+    refresh_keys: RefreshFunction = None,
+    table: Table = None,
+    json_: Json = False,
 ) -> None:
     """Put a trust file in force: all of it at once, or nothing.
 
-    Refused if the file or the version in force changed since the plan, and if a change may widen
-    access and --allow-widening is not given. Applying the same again changes nothing.
+    A plan is refused if the file or the version in force changed since. Changes that may widen access
+    need --allow-widening. Applying the same again changes nothing. A trust file is shown and asked
+    about first; a plan is not, because it was reviewed.
 
-    Examples: sallyport trust apply plan.json --allow-widening; sallyport trust apply trust.yaml --yes
+    Examples: sallyport trust apply plan.json --allow-widening;
+    sallyport trust apply trust.yaml --yes --refresh-keys sallyport-refresh-keys
     """
     with ending(as_json=json_, file=str(file or source)) as end:
-        from sallyport_cli.plan import (  # noqa: PLC0415 — loaded with what needs it
-            MAX_PLAN_BYTES,
-            check_unmoved,
-            looks_like_plan,
-            read_plan,
-        )
-        from sallyport_cli.trust_file import read  # noqa: PLC0415 — the same
+        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+        from sallyport_cli import plan as plans  # noqa: PLC0415 — with it
 
-        data = read(source, MAX_PLAN_BYTES)
-        planned = read_plan(data) if looks_like_plan(data) else None
-        trust_file = source if planned is None else file or Path(planned["file"])
-        end.file = str(trust_file)
-        desk = _desk(table)
-        checked = _checked(trust_file, desk.place())
-        _refuse_local_discovery(checked, desk.caller)
-        name = str(trust_file) if planned is None else planned["file"]
-        prospect = desk.plan(checked.compiled.items, name, checked.sha256, rebuild=rebuild)
-        if planned is not None and not prospect.is_in_force:
-            check_unmoved(planned, prospect.plan)
-        _put_in_force(
-            desk,
-            prospect,
-            allow_widening=allow_widening,
-            # A plan was reviewed already.
-            yes=yes or planned is not None,
-            refresh_keys=refresh_keys,
-            as_json=json_,
+        planned = plans.read_plan_file(source)
+        if planned is None:
+            checked_file, name = source, str(source)
+        else:
+            checked_file, name = file or Path(planned["file"]), planned["file"]
+        end.file = str(checked_file)
+        counter = desk.Desk(table)
+        checked = counter.checked(checked_file)
+        prospect = counter.prospect(
+            checked.compiled.items,
+            file=name,
+            sha256=checked.sha256,
+            rebuild=rebuild,
         )
+        if planned is not None and not prospect.plan.is_in_force:
+            plans.check_unmoved(planned, prospect.plan)
+        consent = desk.Consent(
+            allow_widening=allow_widening, yes=yes or planned is not None, as_json=json_
+        )
+        counter.put_in_force(prospect, consent, refresh_function=refresh_keys)
 
 
 @app.command(epilog=EXIT_CODES)
 def rollback(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As `show --versions` names it.")],
     *,
-    allow_widening: WideningOption = False,
-    yes: YesOption = False,
-    table: TableOption = None,
-    refresh_keys: RefreshOption = None,
-    json_: JsonOption = False,
+    allow_widening: Widening = False,
+    yes: Yes = False,
+    refresh_keys: RefreshFunction = None,
+    table: Table = None,
+    json_: Json = False,
 ) -> None:
     """Put the content of an earlier version in force again, as a new version.
 
-    Your repository's trust file is not changed: the next apply of it undoes the rollback.
+    What is disabled stays so. Your trust file is not changed: its next apply undoes the rollback.
 
-    Example: sallyport trust rollback 000012-5f0c9a3e --yes
+    Example: sallyport trust rollback 000012-5f0c9a3e
     """
     with ending(as_json=json_):
-        desk = _desk(table)
-        wanted = desk.table.version(version)
-        items = desk.table.items(wanted)
-        prospect = desk.plan(items, f"version {version}", wanted.digest)
-        _put_in_force(
-            desk,
-            prospect,
-            allow_widening=allow_widening,
-            yes=yes,
-            refresh_keys=refresh_keys,
-            as_json=json_,
-        )
+        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+
+        counter = desk.Desk(table)
+        wanted = counter.table.version(version)
+        items = counter.table.items(wanted)
+        prospect = counter.prospect(items, file=f"version {wanted.id}", sha256=wanted.digest)
+        consent = desk.Consent(allow_widening=allow_widening, yes=yes, as_json=json_)
+        counter.put_in_force(prospect, consent, refresh_function=refresh_keys)
 
 
 @app.command(epilog=EXIT_CODES)
 def show(
     *,
     version: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="Another version than the one in force.")
+        str | None, typer.Option("--version", metavar="VERSION", help="Not the one in force but this.")
     ] = None,
     versions: Annotated[bool, typer.Option("--versions", help="List the versions instead.")] = False,
-    table: TableOption = None,
-    json_: JsonOption = False,
+    table: Table = None,
+    json_: Json = False,
 ) -> None:
     """Show what is in force: anchors and profiles with their ARNs and ExternalIds.
 
-    On a terminal long values are folded at 80 columns; into a pipe every value stays on one line.
+    On a terminal long values are folded at 80 columns; into a pipe each stays on its line.
 
     Examples: sallyport trust show; sallyport trust show | grep external
     """
     with ending(as_json=json_):
-        from sallyport_cli import trust_view  # noqa: PLC0415 — loaded with what needs it
+        from sallyport_cli import desk, trust_view  # noqa: PLC0415 — heavy
 
-        desk = _desk(table, ask_account=False)
-        current = desk.table.current()
+        trusted = desk.Desk(table).table
+        current = trusted.current()
         if versions:
-            history = desk.table.history(current)
-            if json_:
-                say_json({"versions": [trust_view.version_as_json(one, current) for one in history]})
-            else:
-                trust_view.say_versions(history)
+            trust_view.say_versions(trusted.history(current), as_json=json_)
             return
-        wanted = desk.table.version(version) if version is not None else current
-        if wanted is None:
-            if json_:
-                say_json({"version": None, "anchors": [], "profiles": [], "disabled": []})
-            else:
-                say("Nothing was applied yet, so that every exchange is denied.")
-            return
+        wanted = current if version is None else trusted.version(version)
         view = trust_view.View(
             version=wanted,
-            is_current=current is not None and wanted.id == current.id,
-            items=desk.table.items(wanted),
-            tombstones=desk.table.tombstones(),
+            is_current=wanted == current or (current is not None and version == current.id),
+            items={} if wanted is None else trusted.items(wanted),
+            tombstones=trusted.tombstones(),
         )
-        if json_:
-            say_json(view.to_json())
-        else:
-            view.say()
+        view.say(as_json=json_)
 
 
 @app.command(epilog=EXIT_CODES)
 def disable(
-    kind: Annotated[Kind, typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")],
+    kind: KindOfOne,
+    name: NameOfOne,
     *,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who looks will read it.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if nothing in force has that name.")
-    ] = False,
-    table: TableOption = None,
-    json_: JsonOption = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; everybody who looks will read it.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Even if nothing in force has that name.")] = False,
+    table: Table = None,
+    json_: Json = False,
 ) -> None:
     """Stop an anchor or a profile at once, whatever is applied afterwards, until `enable`.
 
     Takes effect within 10 seconds. A disabled profile that would have matched denies, so that no
-    other profile steps in. Sessions that were issued already live on until they end.
+    other one steps in. Sessions that were issued already live on until they end.
 
     Example: sallyport trust disable profile team-a-reader --reason "key leaked, INC-1234"
     """
     with ending(as_json=json_):
-        from sallyport_cli.trust_table import Tombstone  # noqa: PLC0415 — loads boto3
+        from sallyport_cli import desk  # noqa: PLC0415 — heavy
 
-        _check_reason(reason)
-        _check_name(name)
-        desk = _desk(table)
-        there = desk.table.tombstone(kind.value, name)
-        if there is not None:
-            _say_tombstone(
-                f"The {kind.value} {name} is disabled already, since {shown(there.at)} by {shown(there.by)}: "
-                f"{shown(there.reason)}",
-                there,
-                changed=False,
-                as_json=json_,
+        counter = desk.Desk(table)
+        stone = counter.tombstone(kind.value, name, reason)
+        there = counter.table.tombstone(stone.kind, stone.name)
+        if there is None and not force:
+            counter.check_known(stone.kind, stone.name)
+        if there is None:
+            counter.table.disable(stone)
+            words = (
+                f"The {stone.kind} {stone.name} is disabled. Exchanges stop within 10 seconds; sessions that "
+                "were issued already live on until they end."
             )
-            return
-        if not force:
-            _check_known(desk.table, kind, name)
-        stone = Tombstone(kind=kind.value, name=name, by=desk.caller.arn, at=_stamp(), reason=reason)
-        desk.table.disable(stone)
-        _say_tombstone(
-            f"The {kind.value} {name} is disabled. Exchanges stop within 10 seconds; sessions that were "
-            "issued already live on until they end.",
-            stone,
-            changed=True,
-            as_json=json_,
-        )
+        else:
+            words = (
+                f"The {there.kind} {there.name} is disabled already, since {shown(there.at)} by "
+                f"{shown(there.by)}: {shown(there.reason)}"
+            )
+        _say_tombstone(words, there or stone, changed=there is None, as_json=json_)
 
 
 @app.command(epilog=EXIT_CODES)
 def enable(
-    kind: Annotated[Kind, typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")],
+    kind: KindOfOne,
+    name: NameOfOne,
     *,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it goes into the table's journal.")],
-    yes: YesOption = False,
-    table: TableOption = None,
-    json_: JsonOption = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the table's journal.")
+    ],
+    yes: Yes = False,
+    table: Table = None,
+    json_: Json = False,
 ) -> None:
     """Undo `disable`.
 
     Example: sallyport trust enable profile team-a-reader --reason "key replaced, INC-1234"
     """
     with ending(as_json=json_):
-        from sallyport_cli.trust_table import Tombstone  # noqa: PLC0415 — loads boto3
+        from sallyport_cli import desk  # noqa: PLC0415 — heavy
 
-        _check_reason(reason)
-        _check_name(name)
-        desk = _desk(table)
-        there = desk.table.tombstone(kind.value, name)
-        stone = Tombstone(kind=kind.value, name=name, by=desk.caller.arn, at=_stamp(), reason=reason)
-        if there is None:
-            _say_tombstone(
-                f"The {kind.value} {name} is not disabled; nothing changed.", stone, changed=False, as_json=json_
+        counter = desk.Desk(table)
+        stone = counter.tombstone(kind.value, name, reason)
+        there = counter.table.tombstone(stone.kind, stone.name)
+        words = f"The {stone.kind} {stone.name} is not disabled; nothing changed."
+        if there is not None:
+            if not json_:
+                say(f"Disabled since {shown(there.at)} by {shown(there.by)}: {shown(there.reason)}")
+            desk.confirm(
+                f"Enable the {stone.kind} {stone.name}?",
+                desk.Consent(allow_widening=True, yes=yes, as_json=json_),
             )
-            return
-        if not json_:
-            say(f"Disabled since {shown(there.at)} by {shown(there.by)}: {shown(there.reason)}")
-        _confirm(f"Enable the {kind.value} {name}?", yes=yes, as_json=json_)
-        desk.table.enable(stone)
-        _say_tombstone(f"The {kind.value} {name} is enabled.", stone, changed=True, as_json=json_)
+            counter.table.enable(stone)
+            words = f"The {stone.kind} {stone.name} is enabled."
+        _say_tombstone(words, stone, changed=there is not None, as_json=json_)
 
 
 @app.command(epilog=EXIT_CODES)
-def schema(*, json_: JsonOption = False) -> None:
-    """Print the JSON Schema of the trust file, for editors. It is always JSON.
+def schema(*, json_: Json = False) -> None:
+    """Print the JSON Schema of the trust file, for editors. It is JSON with --json and without.
 
     Example: sallyport trust schema > trust.schema.json
     """
     with ending(as_json=json_):
-        from sallyport.trust.schema import SCHEMA  # noqa: PLC0415 — loaded with what needs it
+        from sallyport.trust.schema import SCHEMA  # noqa: PLC0415 — heavy
 
-        print(json.dumps(SCHEMA, indent=2, ensure_ascii=True))
+        typer.echo(json.dumps(SCHEMA, indent=2, ensure_ascii=True))
 
 
+def _say_tombstone(words: str, stone: "Tombstone", *, changed: bool, as_json: bool) -> None:
+    if not as_json:
+        say(words)
+        return
+    say_json(
+        {
+            "changed": changed,
+            "kind": stone.kind,
+            "name": stone.name,
+            "by": stone.by,
+            "at": stone.at,
+            "reason": stone.reason,
+        }
+    )

@@ -125,22 +125,22 @@ def anchor(issuer: str = ENTRA_V1, dialect: Dialect = Dialect.ENTRA, **changes: 
 
 def entra_v2_anchor(**changes: Any) -> OidcAnchor:
     """Return an anchor for the tenant's v2.0 issuer; such tokens are for a client id."""
-    return anchor(ENTRA_V2, **({"audiences": frozenset({CLIENT_ID})} | changes))
+    return anchor(**({"issuer": ENTRA_V2, "audiences": frozenset({CLIENT_ID})} | changes))
 
 
 def plain_anchor(**changes: Any) -> OidcAnchor:
     """Return an anchor of the plain dialect."""
-    return anchor(PLAIN, Dialect.PLAIN, **({"name": "gitlab"} | changes))
+    return anchor(**({"issuer": PLAIN, "dialect": Dialect.PLAIN, "name": "gitlab"} | changes))
 
 
 def github_anchor(**changes: Any) -> OidcAnchor:
     """Return an anchor for GitHub Actions."""
-    return anchor(GITHUB, Dialect.GITHUB, **({"name": "github"} | changes))
+    return anchor(**({"issuer": GITHUB, "dialect": Dialect.GITHUB, "name": "github"} | changes))
 
 
 def cognito_anchor(**changes: Any) -> OidcAnchor:
     """Return an anchor for a user pool."""
-    return anchor(COGNITO, Dialect.COGNITO, **({"name": "pool"} | changes))
+    return anchor(**({"issuer": COGNITO, "dialect": Dialect.COGNITO, "name": "pool"} | changes))
 
 
 # Claims. A change to ``None`` takes the claim away; JSON's null is ``NULL``.

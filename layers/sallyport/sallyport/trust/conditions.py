@@ -306,29 +306,28 @@ class Condition:
     def look(self, facts: Facts) -> ConditionTrace:
         """Look at the value and say how it went; never raises, whatever the value is."""
         actual = facts.value(self.key)
+        test = self.test
+        if test is None and self.null is None:
+            try:
+                test = self._filled(facts)
+            except DeniedError:
+                test = _inapplicable
         return ConditionTrace(
             operator=self.operator,
             key=self.key,
             expected=self.shown,
             actual=None if actual is None else shown(actual),
-            outcome=self.outcome(actual, facts),
+            outcome=self.judge(actual, test),
         )
 
-    def outcome(self, actual: JsonValue, facts: Facts) -> str:
+    def judge(self, actual: JsonValue, test: Test | None) -> str:
         """Return ``match``, ``no-match``, ``missing`` or ``error`` for one value of the key."""
         if self.null is not None:
             return MATCH if (actual is None) == self.null else NO_MATCH
         if actual is None or (actual == [] and self.quantifier is not None):
             return MATCH if self.if_exists else MISSING
-        test = self.test
-        if test is None:
-            try:
-                test = self._filled(facts)
-            except DeniedError:
-                return ERROR
-        if self.quantifier is None:
-            said = None if isinstance(actual, list | dict) else test(actual)
-            return ERROR if said is None else MATCH if said is not self.negated else NO_MATCH
+        if test is None or (self.quantifier is None and isinstance(actual, list | dict)):
+            return ERROR
         each = [test(one) for one in (actual if isinstance(actual, list) else [actual])]
         if None in each:
             return ERROR
@@ -357,6 +356,10 @@ class Condition:
         operator = OPERATORS[self.base]
         replace = fill_plain if operator.patterns else fill
         return _compiled(operator, [replace(value, facts) for value in self.values])
+
+
+def _inapplicable(_actual: JsonValue) -> None:
+    """Stand in for a test whose expected value could not be made: nothing fits, and nothing fails to."""
 
 
 def _compiled(operator: Operator, values: Sequence[Expected]) -> Test:

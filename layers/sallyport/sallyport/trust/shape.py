@@ -28,6 +28,8 @@ _TYPE_NAMES: Final = {
     "boolean": "true or false",
 }
 
+# As many possible keys as a person still reads.
+_MAX_CHOICES: Final = 30
 _NAME_CURE: Final = "use lower-case letters, digits and -, at most 32, the first no -"
 # What is wrong and what to do, by the schema's keyword.
 _WORDS: Final = {
@@ -96,18 +98,20 @@ def _is_text(text: str) -> bool:
 def _problems(error: ValidationError) -> Iterator[Problem]:
     path: Path = tuple(error.absolute_path)
     keyword = str(error.validator)
-    if keyword == "oneOf" and "$ref" in error.validator_value[0]:
+    expected: Any = error.validator_value
+    instance: Any = error.instance
+    if keyword == "oneOf" and "$ref" in expected[0]:
         yield from _problems_of_kind(error, path)
     elif keyword == "additionalProperties":
         yield from _unknown_keys(error, path)
     elif keyword == "required":
         # The validator reports each missing key on its own, and only its text would say which.
-        missing = [key for key in error.validator_value if key not in error.instance]
+        missing = [key for key in expected if key not in instance]
         yield from (Problem(path, f"{key} is missing", f"add {key}") for key in missing)
     elif "propertyNames" in error.absolute_schema_path:
-        yield Problem((*path, error.instance), f"{shown(error.instance)!r} cannot be a name", _NAME_CURE)
+        yield Problem((*path, instance), f"{shown(instance)!r} cannot be a name", _NAME_CURE)
     else:
-        yield Problem(path, *_words(keyword, error))
+        yield Problem(path, *_words(keyword, expected, shown(instance)))
 
 
 def _problems_of_kind(error: ValidationError, path: Path) -> Iterator[Problem]:
@@ -124,16 +128,15 @@ def _problems_of_kind(error: ValidationError, path: Path) -> Iterator[Problem]:
 
 def _unknown_keys(error: ValidationError, path: Path) -> Iterator[Problem]:
     known = sorted(error.schema["properties"]) if isinstance(error.schema, dict) else []
-    for key in error.instance:
+    instance: Any = error.instance
+    for key in instance:
         if key not in known:
             near = get_close_matches(key, known, n=1)
-            cure = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known[:30])}"
+            cure = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known[:_MAX_CHOICES])}"
             yield Problem((*path, key), f"{shown(key)!r} is unknown here", cure)
 
 
-def _words(keyword: str, error: ValidationError) -> tuple[str, str]:
-    expected: Any = error.validator_value
-    said = shown(error.instance)
+def _words(keyword: str, expected: Any, said: str) -> tuple[str, str]:  # noqa: ANN401 - any part of a schema
     if keyword == "type":
         types = [expected] if isinstance(expected, str) else expected
         return f"{said} does not fit here", f"write {' or '.join(_TYPE_NAMES[one] for one in types)}"

@@ -20,7 +20,7 @@ from sallyport.audit.intake import take
 from sallyport.audit.publish import Publisher
 from sallyport.keys import RefreshKeys
 from sallyport.settings import AuditSettings, PublishSettings, RefreshSettings
-from sallyport.wiring.exchanges import dynamodb_client, utc_now
+from sallyport.wiring.clients import Aws, utc_now
 
 # How long a record's id is remembered against a second delivery: longer than queue and stream
 # together can hold one back (14 days and 24 hours).
@@ -29,7 +29,7 @@ AUDIT_MEMORY = timedelta(days=16)
 
 def key_refresh(settings: RefreshSettings) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
     """Return what refreshes keys: all anchors' on the schedule's event, some when asked."""
-    dynamodb = dynamodb_client(settings.aws, pooled_transport(), function_credentials())
+    dynamodb = Aws(settings.aws, pooled_transport(), function_credentials()).dynamodb()
     keys = KeysTable(dynamodb, settings.keys_table, time.monotonic)
     local = settings.aws.local_cloud
     use_case = RefreshKeys(
@@ -61,7 +61,7 @@ def publisher(settings: PublishSettings) -> Publisher:
 
 def auditor(settings: AuditSettings) -> Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]:
     """Return what counts records from the audit queue; messages that fail go back alone."""
-    dynamodb = dynamodb_client(settings.aws, pooled_transport(), function_credentials())
+    dynamodb = Aws(settings.aws, pooled_transport(), function_credentials()).dynamodb()
     table = AuditTable(dynamodb, settings.audit_table)
     report = telemetry()
 

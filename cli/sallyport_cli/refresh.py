@@ -1,0 +1,45 @@
+"""Asking the stack's refresh function to fetch issuers' keys now."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sallyport.audit.display import display
+from sallyport_cli.aws import asking
+from sallyport_cli.failure import CommandError
+
+MAX_ANSWER_BYTES = 1_000_000
+"""More than an answer about every anchor that a trust file can hold."""
+
+
+class Lambda(Protocol):
+    """The part of boto3's Lambda client that is used here."""
+
+    def invoke(self, **arguments: object) -> dict[str, Any]:
+        """Invoke a function and wait for its answer."""
+
+
+def refresh_keys(client: Lambda, function: str, anchor_ids: Sequence[str]) -> Mapping[str, Any]:
+    """Invoke the refresh function once and return what it answers.
+
+    Raises:
+        CommandError: it cannot be invoked, or it failed.
+    """
+    with asking(f"invoke the refresh function {function}"):
+        answer = client.invoke(
+            FunctionName=function,
+            InvocationType="RequestResponse",
+            Payload=json.dumps({"anchor_ids": list(anchor_ids)}).encode(),
+        )
+        payload = answer["Payload"].read(MAX_ANSWER_BYTES)
+    if "FunctionError" in answer:
+        raise CommandError(
+            "refresh-failed",
+            f"The refresh function failed: {display(payload.decode('utf-8', 'replace'), markup=False)}",
+            cure="Look at its log; the schedule tries again by itself.",
+        )
+    try:
+        value = json.loads(payload or b"null")
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"answer": value}

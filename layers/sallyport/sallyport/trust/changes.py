@@ -1,0 +1,250 @@
+"""What the difference between two trust files means: does anybody get more than before?
+
+``narrows`` says that nobody does, ``widens`` that somebody may, ``unknown`` that it cannot be told.
+In doubt a change is never called narrowing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sallyport.trust.conditions import OPERATORS
+
+Kind = Literal["anchor", "profile"]
+EffectOfChange = Literal["narrows", "widens", "unknown"]
+Document = Mapping[str, Any]
+Items = Mapping[str, Mapping[str, Any]]
+
+NARROWS: Final[EffectOfChange] = "narrows"
+WIDENS: Final[EffectOfChange] = "widens"
+UNKNOWN: Final[EffectOfChange] = "unknown"
+
+_OPPOSITE: Final[Mapping[EffectOfChange, EffectOfChange]] = {
+    NARROWS: WIDENS,
+    WIDENS: NARROWS,
+    UNKNOWN: UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. ``field`` is empty where the whole anchor or profile came or went."""
+
+    kind: Kind
+    name: str
+    field: str
+    before: Any
+    after: Any
+    effect: EffectOfChange
+
+
+Judge = Callable[[Any, Any], EffectOfChange]
+
+
+def classify(old: Items | None, new: Items) -> tuple[Change, ...]:
+    """Return every difference between two sets of items, with what each means.
+
+    Args:
+        old: what is applied now; ``None`` where nothing is.
+        new: what would be applied.
+    """
+    before, after = old or {}, new
+    anchors = _compare("anchor", _anchors(before), _anchors(after), _anchor_judge)
+    old_profiles, new_profiles = _profiles(before), _profiles(after)
+    return (*anchors, *_compare("profile", old_profiles, new_profiles, _profile_judge))
+
+
+def _anchors(items: Items) -> dict[str, Document]:
+    return {str(one["name"]): one for key, one in items.items() if key.startswith("anchor#")}
+
+
+def _profiles(items: Items) -> dict[str, Document]:
+    """Put the profiles together again: each role's item names that role alone."""
+    found: dict[str, dict[str, Any]] = {}
+    roles: dict[str, list[str]] = {}
+    for key, item in items.items():
+        if key.startswith("role#"):
+            for one in item["profiles"]:
+                found[one["name"]] = dict(one)
+                roles.setdefault(one["name"], []).extend(one["roles"])
+    return {name: {**one, "roles": sorted(roles[name])} for name, one in found.items()}
+
+
+def _compare(
+    kind: Kind,
+    old: Mapping[str, Document],
+    new: Mapping[str, Document],
+    judge: Callable[[str, Document, Document], EffectOfChange | None],
+) -> Iterable[Change]:
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before is None and after is not None:
+            denies = after.get("effect") == "deny"
+            yield Change(kind, name, "", None, after, NARROWS if denies else WIDENS)
+        elif after is None and before is not None:
+            yield Change(kind, name, "", before, None, _removed(before, old, new))
+        elif before is not None and after is not None:
+            for field in sorted(before.keys() | after.keys()):
+                if before.get(field) != after.get(field):
+                    effect = judge(field, before, after)
+                    if effect is not None:
+                        yield Change(kind, name, field, before.get(field), after.get(field), effect)
+
+
+def _removed(gone: Document, old: Mapping[str, Document], new: Mapping[str, Document]) -> EffectOfChange:
+    if gone.get("effect") == "deny":
+        return WIDENS
+    # Where another profile remains for one of its roles, that may win now, on other terms.
+    remains = any(
+        one.get("effect") == "allow"
+        and name in old
+        and one["trust_anchor"] == gone["trust_anchor"]
+        and not set(one["roles"]).isdisjoint(gone["roles"])
+        for name, one in new.items()
+        if "roles" in gone
+    )
+    return UNKNOWN if remains else NARROWS
+
+
+# --- fields ---------------------------------------------------------------------------------------
+
+
+def _more_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a list of the document
+    return WIDENS if set(after or ()) - set(before or ()) else NARROWS
+
+
+def _longer_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a number of the document
+    return WIDENS if after > before else NARROWS
+
+
+def _true_is_wider(_before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a flag of the document
+    return WIDENS if after else NARROWS
+
+
+def _always(effect: EffectOfChange) -> Judge:
+    return lambda _before, _after: effect
+
+
+def _lost_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a field of the document
+    if before is None:
+        return NARROWS
+    return WIDENS if after is None else UNKNOWN
+
+
+def _limit(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a number of the document, or none
+    if before is None or after is None:
+        return NARROWS if before is None else WIDENS
+    return _longer_is_wider(before, after)
+
+
+def _tags(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - the tags of the document
+    old = {tag["key"]: tag for tag in before or ()}
+    new = {tag["key"]: tag for tag in after or ()}
+    if old.keys() - new.keys():
+        return WIDENS
+    if any(tag["optional"] and not old[key]["optional"] for key, tag in new.items() if key in old):
+        return WIDENS
+    # What a tag opens is said by policies that cannot be seen from here.
+    changed = new.keys() - old.keys() or any(new[key]["value"] != tag["value"] for key, tag in old.items())
+    return UNKNOWN if changed or list(old) != list(new) else NARROWS
+
+
+def _transitive(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a list of the document
+    return WIDENS if set(before or ()) - set(after or ()) else UNKNOWN
+
+
+_ANCHOR_FIELDS: Final[Mapping[str, Judge]] = {
+    "audiences": _more_is_wider,
+    "algorithms": _more_is_wider,
+    "jwks_hosts": _more_is_wider,
+    "keys_max_age": _longer_is_wider,
+    "allow_arm_audience": _true_is_wider,
+    "replay": lambda _before, after: NARROWS if after == "once" else WIDENS,
+    "local_discovery": lambda _before, after: UNKNOWN if after is None else WIDENS,
+}
+_PROFILE_FIELDS: Final[Mapping[str, Judge]] = {
+    "priority": _always(WIDENS),
+    "issuance": _always(WIDENS),
+    "session_tags": _tags,
+    "transitive_tags": _transitive,
+    "source_identity": _lost_is_wider,
+    "duration": _longer_is_wider,
+    "accept_caller_policy": _true_is_wider,
+    "accept_session_name": _true_is_wider,
+    "advisory": _true_is_wider,
+    "grants_per_minute": _limit,
+}
+# Who is meant: for a profile that denies, the other way round.
+_WHO_FIELDS: Final[Mapping[str, Judge]] = {
+    "roles": _more_is_wider,
+    "unconditional": _true_is_wider,
+    "condition": lambda before, after: _conditions(before or {}, after or {}),
+}
+_FOR_PEOPLE: Final = "description"
+
+
+def _anchor_judge(field: str, before: Document, after: Document) -> EffectOfChange | None:
+    if field == _FOR_PEOPLE:
+        return NARROWS
+    judge = _ANCHOR_FIELDS.get(field)
+    return judge(before.get(field), after.get(field)) if judge else UNKNOWN
+
+
+def _profile_judge(field: str, before: Document, after: Document) -> EffectOfChange | None:
+    if field == _FOR_PEOPLE:
+        return NARROWS
+    if before["effect"] != after["effect"]:
+        # One line says it all: terms come and go with the effect.
+        if field != "effect":
+            return None
+        return WIDENS if after["effect"] == "allow" else UNKNOWN
+    if field in ("session_policy", "managed_policies"):
+        return _policies(before, after)
+    who = _WHO_FIELDS.get(field)
+    if who is not None:
+        effect = who(before.get(field), after.get(field))
+        return _OPPOSITE[effect] if after["effect"] == "deny" else effect
+    judge = _PROFILE_FIELDS.get(field)
+    return judge(before.get(field), after.get(field)) if judge else UNKNOWN
+
+
+def _policies(before: Document, after: Document) -> EffectOfChange:
+    """Judge inline and managed policies together: without any all is allowed, and several are united."""
+    old, new = _all_policies(before), _all_policies(after)
+    if not old:
+        return NARROWS
+    if not new or all(one in new for one in old):
+        return WIDENS
+    return NARROWS if all(one in old for one in new) else UNKNOWN
+
+
+def _all_policies(profile: Document) -> list[Any]:
+    own = profile.get("session_policy")
+    return [*([own] if own is not None else []), *profile.get("managed_policies", ())]
+
+
+def _conditions(before: Document, after: Document) -> EffectOfChange:
+    old, new = _flat(before), _flat(after)
+    effects = {NARROWS for one in new if one not in old} | {WIDENS for one in old if one not in new}
+    effects |= {_values(one[0], old[one], new[one]) for one in old if one in new and old[one] != new[one]}
+    return effects.pop() if len(effects) == 1 else UNKNOWN
+
+
+def _flat(blocks: Document) -> dict[tuple[str, str], frozenset[Any]]:
+    return {
+        (operator, key): frozenset(expected if isinstance(expected, list) else [expected])
+        for operator, block in blocks.items()
+        for key, expected in block.items()
+    }
+
+
+def _values(name: str, before: frozenset[Any], after: frozenset[Any]) -> EffectOfChange:
+    """Judge a changed list of expected values: any one suffices, or with a negated operator none may be."""
+    operator = OPERATORS.get(name.rpartition(":")[2].removesuffix("IfExists"))
+    if operator is None:
+        return UNKNOWN
+    if before < after:
+        return NARROWS if operator.negated else WIDENS
+    if after < before:
+        return WIDENS if operator.negated else NARROWS
+    return UNKNOWN

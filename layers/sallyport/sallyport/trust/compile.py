@@ -1,0 +1,240 @@
+"""From a trust file to the items of the trust table, or to everything that is wrong with it.
+
+``load_anchor`` and ``load_profile`` (from ``profiles``) read the same items back at run time;
+``classify`` (from ``changes``) says what the difference between two files means.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sallyport.errors import TrustFileError
+from sallyport.model import OidcAnchor
+from sallyport.trust.anchor_rules import SALLYPORT_NAMESPACE, Place, anchor_document
+from sallyport.trust.changes import Change, classify
+from sallyport.trust.limits import MAX_ITEM_BYTES, MAX_PROFILES_PER_ROLE
+from sallyport.trust.names import compile_name
+from sallyport.trust.problems import Path, Problem, Problems
+from sallyport.trust.profile_rules import profile_document
+from sallyport.trust.profiles import FORMAT, Profile, compile_conditions, load_anchor, load_profile
+
+__all__ = [
+    "SALLYPORT_NAMESPACE",
+    "Change",
+    "CompiledTrust",
+    "Problem",
+    "Profile",
+    "classify",
+    "compile_trust",
+    "load_anchor",
+    "load_profile",
+]
+
+Document = dict[str, Any]
+
+# What a profile grants, apart from to whom: where two differ in any of these, it matters which one wins.
+_TERMS: Final = (
+    "session_tags",
+    "transitive_tags",
+    "source_identity",
+    "session_name",
+    "session_policy",
+    "managed_policies",
+    "duration",
+    "issuance",
+    "accept_caller_policy",
+    "accept_session_name",
+    "advisory",
+    "grants_per_minute",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTrust:
+    """A trust file that may be applied: its anchors, and its items by their keys in the trust table."""
+
+    anchors: tuple[OidcAnchor, ...]
+    items: Mapping[str, Mapping[str, Any]]
+
+
+def compile_trust(
+    document: object, *, account: str, region: str, partition: str, local_cloud: bool
+) -> CompiledTrust:
+    """Check a trust file and return what is stored of it.
+
+    Args:
+        document: the parsed file.
+        account: the account that the trust table is in.
+        region: its Region.
+        partition: its partition, ``aws`` mostly.
+        local_cloud: whether this is for the local cloud, where keys may come from this machine.
+
+    Raises:
+        TrustFileError: it may not be applied; carries every problem that was found.
+    """
+    # Operators alone come here; a function that loads this module must not pay for the validator.
+    from sallyport.trust.shape import problems_of_form  # noqa: PLC0415
+
+    wrong = problems_of_form(document)
+    if wrong or not isinstance(document, dict):
+        raise TrustFileError(wrong)
+    place = Place(account=account, region=region, partition=partition, local_cloud=local_cloud)
+    problems = Problems()
+    anchors = _anchors(document.get("trust_anchors", {}), place, problems)
+    profiles = _profiles(document.get("profiles", {}), anchors, place, problems)
+    _check_names(profiles, problems)
+    by_role = _by_role(profiles)
+    for role, of_role in by_role.items():
+        _check_role(role, of_role, problems)
+    problems.raise_if_any()
+    items: dict[str, Mapping[str, Any]] = {}
+    for stored in anchors.values():
+        if stored is not None:
+            items[f"issuer#{stored['issuer']}"] = stored
+            items[f"anchor#{stored['id']}"] = stored
+    for role, of_role in by_role.items():
+        items[f"role#{role}"] = _role_item(role, of_role)
+    return CompiledTrust(tuple(load_anchor(stored) for stored in anchors.values() if stored), items)
+
+
+def _anchors(
+    declared: Mapping[str, Document], place: Place, problems: Problems
+) -> dict[str, Document | None]:
+    """Compile the anchors; ``None`` stands for one that has problems."""
+    found: dict[str, Document | None] = {}
+    owner: dict[str, str] = {}
+    for name, one in declared.items():
+        found[name] = None
+        with problems.at("trust_anchors", name):
+            found[name] = anchor_document(name, one, place)
+        issuer = one.get("issuer")
+        if issuer is None:
+            continue
+        if issuer in owner:
+            problems.add(
+                ("trust_anchors", name, "issuer"),
+                f"this issuer already belongs to {owner[issuer]!r}",
+                "use one anchor with all audiences, and a condition on token:aud in the profiles",
+            )
+        owner.setdefault(issuer, name)
+    return found
+
+
+def _profiles(
+    declared: Mapping[str, Document],
+    anchors: Mapping[str, Document | None],
+    place: Place,
+    problems: Problems,
+) -> list[Document]:
+    found: list[Document] = []
+    loaded = {name: load_anchor(stored) for name, stored in anchors.items() if stored is not None}
+    for name, one in declared.items():
+        anchor = loaded.get(one["trust_anchor"])
+        if one["trust_anchor"] not in anchors:
+            known = ", ".join(anchors) or "none is declared"
+            problems.add(
+                ("profiles", name, "trust_anchor"),
+                f"there is no trust anchor {one['trust_anchor']!r}",
+                f"declare it under trust_anchors (there: {known})",
+            )
+        # What belongs to an anchor with problems is looked at once those are mended.
+        if anchor is not None:
+            with problems.at("profiles", name):
+                found.append(profile_document(name, one, anchor, place))
+    return found
+
+
+def _check_names(profiles: list[Document], problems: Problems) -> None:
+    """Refuse templates of which one's names could be another's.
+
+    Sorted, everything that begins with a text stands behind it without a gap, so one walk with the
+    texts that are still beginnings is enough.
+    """
+    for field in ("session_name", "source_identity"):
+        first: dict[tuple[str, str], Document] = {}
+        for profile in profiles:
+            if profile.get(field) is not None:
+                first.setdefault((profile[field], profile["trust_anchor"]), profile)
+        named = sorted(
+            (compile_name(source, anchor=anchor).prefix, profile["name"])
+            for (source, anchor), profile in first.items()
+        )
+        open_prefixes: list[tuple[str, str]] = []
+        for prefix, name in named:
+            while open_prefixes and not prefix.startswith(open_prefixes[-1][0]):
+                open_prefixes.pop()
+            if open_prefixes:
+                other, owner = open_prefixes[-1]
+                problems.add(
+                    ("profiles", name, field),
+                    f"begins with {prefix!r} as names of {owner!r} can (they begin with {other!r}), "
+                    "so two subjects could have the same",
+                    "use the same template in both, or beginnings of which none begins the other",
+                )
+            open_prefixes.append((prefix, name))
+
+
+def _by_role(profiles: list[Document]) -> dict[str, list[Document]]:
+    found: dict[str, list[Document]] = {}
+    for profile in sorted(profiles, key=lambda one: str(one["name"])):
+        for role in profile["roles"]:
+            found.setdefault(role, []).append(profile)
+    return found
+
+
+def _role_item(role: str, profiles: list[Document]) -> Document:
+    """Return the item of one role. Its profiles name this role alone: the others have items of their own."""
+    return {"format": FORMAT, "role": role, "profiles": [{**one, "roles": [role]} for one in profiles]}
+
+
+def _check_role(role: str, profiles: list[Document], problems: Problems) -> None:
+    last = profiles[-1]
+    path: Path = ("profiles", last["name"], "roles", last["roles"].index(role))
+    if len(profiles) > MAX_PROFILES_PER_ROLE:
+        problems.add(
+            path,
+            f"{role} is in {len(profiles)} profiles and may be in {MAX_PROFILES_PER_ROLE}",
+            "unite profiles with equal terms: a condition takes a list of values",
+        )
+        return
+    size = len(json.dumps(_role_item(role, profiles), ensure_ascii=False).encode())
+    if size > MAX_ITEM_BYTES:
+        problems.add(
+            path,
+            f"the profiles of {role} take {size} bytes and may take {MAX_ITEM_BYTES}",
+            "shorten their policies and lists, or use several roles",
+        )
+    _check_overlaps(role, [one for one in profiles if one["effect"] == "allow"], problems)
+
+
+def _check_overlaps(role: str, profiles: list[Document], problems: Problems) -> None:
+    terms = [json.dumps([one[term] for term in _TERMS], sort_keys=True) for one in profiles]
+    exact = [_exact_values(one) for one in profiles]
+    for i, one in enumerate(profiles):
+        for j in range(i):
+            other = profiles[j]
+            if (
+                terms[i] == terms[j]
+                or one["trust_anchor"] != other["trust_anchor"]
+                or any(exact[i][key].isdisjoint(exact[j][key]) for key in exact[i].keys() & exact[j].keys())
+            ):
+                continue
+            priorities = (one["priority"], other["priority"])
+            if None in priorities or priorities[0] == priorities[1]:
+                problems.add(
+                    ("profiles", one["name"], "priority"),
+                    f"both this profile and {other['name']!r} could match for {role}, on different terms",
+                    "give both a priority, and not the same; the higher one wins",
+                )
+
+
+def _exact_values(profile: Document) -> dict[str, frozenset[str]]:
+    """Return the values that keys must have exactly, as far as they are the same for everybody."""
+    return {
+        condition.key: frozenset(value.source for value in condition.values)
+        for condition in compile_conditions(
+            {k: v for k, v in profile["condition"].items() if k == "StringEquals"}
+        )
+        if condition.is_static
+    }
