@@ -36,7 +36,7 @@ ENTRA_PLACEHOLDER = "LOCAL_ENTRA_URL"
 # What the target role reads.
 BUCKET = "sallyport-reports"
 
-# v2.0 tokens carry the registration's GUID.
+# v2.0 tokens carry the registration's GUID. AWS would want the token's azp here; the emulator looks at aud.
 WEB_IDENTITY_AUDIENCE = next(app.app_id for app in CONTOSO.apps if app.uri == AUDIENCE_V2)
 
 # A build takes 5 s and a deployment 7 s on two idle cores; these are for busy ones.
@@ -44,6 +44,8 @@ BUILD_SECONDS = 300
 DEPLOY_SECONDS = 240
 STACK_POLL_SECONDS = 0.2
 COMMAND_SECONDS = 120
+# Four cold starts on two busy cores.
+ACTIVE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def deploy(cloud: Cloud, built: Path, parameters: Mapping[str, str] | None = Non
     command += ["--template-file", str(built), "--stack-name", STACK, "--region", REGION, "--no-progressbar"]
     command += ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())]
     _run(command, env, cloud.state, "deploy", DEPLOY_SECONDS)
+    _wait_for_functions(cloud)
     return read(cloud)
 
 
@@ -191,8 +194,30 @@ def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
             "LocalCloud": "true",
         },
     )
-    _register_issuer(cloud)
     return read(cloud)
+
+
+def _wait_for_functions(cloud: Cloud) -> None:
+    # A published version with SnapStart is pending while it is initialised, and refuses to be invoked.
+    functions = client(cloud, "lambda")
+    resources = _resources(client(cloud, "cloudformation"), STACK)
+    names = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::Lambda::Function"]
+    deadline = time.monotonic() + ACTIVE_SECONDS
+    for name in names:
+        while (found := _state(functions, name))["State"] == "Pending":
+            if time.monotonic() > deadline:
+                raise LocalCloudError(f"The function {name} was not ready within {ACTIVE_SECONDS} s")
+            time.sleep(STACK_POLL_SECONDS)
+        if found["State"] == "Failed":
+            raise LocalCloudError(f"The function {name} does not start: {found.get('StateReason', '')}")
+
+
+def _state(functions: AwsClient, name: str) -> dict[str, str]:
+    try:
+        return dict(functions.get_function_configuration(FunctionName=name, Qualifier="live"))
+    except functions.exceptions.ResourceNotFoundException:
+        # No alias, no snapshot to wait for.
+        return {"State": "Active"}
 
 
 def external_ids(shown: str) -> dict[str, str]:
@@ -205,16 +230,6 @@ def _fill_bucket(cloud: Cloud) -> None:
     s3.create_bucket(Bucket=BUCKET)
     for project in ("atlas", "borealis"):
         s3.put_object(Bucket=BUCKET, Key=f"{project}/report.txt", Body=f"the report of {project}\n".encode())
-
-
-def _register_issuer(cloud: Cloud) -> None:
-    # The emulator's CloudFormation does not know OIDC providers, its IAM does.
-    iam = client(cloud, "iam")
-    try:
-        iam.create_open_id_connect_provider(Url=CONTOSO.issuer_v2, ClientIDList=[WEB_IDENTITY_AUDIENCE])
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "EntityAlreadyExists":
-            raise LocalCloudError(f"The issuer could not be registered: {error}") from None
 
 
 def _sallyport(arguments: Sequence[str], env: Mapping[str, str]) -> str:
@@ -232,7 +247,7 @@ def _sallyport(arguments: Sequence[str], env: Mapping[str, str]) -> str:
     except subprocess.TimeoutExpired:
         raise LocalCloudError(f"sallyport {arguments[0]} took more than {COMMAND_SECONDS} s") from None
     if done.returncode:
-        raise LocalCloudError(f"sallyport {' '.join(arguments[:2])} failed:\n{done.stdout}{done.stderr}")
+        raise LocalCloudError(f"sallyport {' '.join(arguments[:2])} failed:\n{done.stderr or done.stdout}")
     return done.stdout
 
 

@@ -1,14 +1,15 @@
 """The fault proxy: stands between clients and MiniStack, and fails on demand.
 
-Faults are keyed by the service and the Region of the request's SigV4 scope, and by the operation.
+Faults are keyed by the service and the Region of the request's SigV4 scope, by the operation, and
+for DynamoDB by the table.
 An unsigned STS call has no scope, so STS has one port more per Region. A control port sets faults
 and tells which calls were seen:
 
 =====================  ==============================================================
-``GET /calls``         ``[{"service", "region", "operation", "seen", "faulted"}]``
+``GET /calls``         ``[{"service", "region", "operation", "resource", "seen", "faulted"}]``
 ``DELETE /calls``      start counting anew
 ``GET /faults``        the faults in force
-``POST /faults``       ``{"fault", "service"?, "region"?, "operation"?, "times"?}``
+``POST /faults``       ``{"fault", "service"?, "region"?, "operation"?, "resource"?, "times"?}``
 ``DELETE /faults``     all of them; with a query such as ``?service=sts`` only those
 =====================  ==============================================================
 
@@ -35,6 +36,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from local import web_identity_answer
 from local.loopback import Answer, Request, Server
 
 # A head beyond this is none that AWS's clients send.
@@ -52,15 +54,17 @@ HANG_POLL_SECONDS = 0.05
 
 _SCOPE = re.compile(r"Credential=[^/,\s]+/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 _RPC_PATH = re.compile(r"/operation/([A-Za-z]+)$")
+_TABLE = re.compile(rb'"TableName":\s*"([A-Za-z0-9_.-]+)"')
 _INVOKE_PATH = re.compile(r"^/2015-03-31/functions/[^/]+/invocations$")
 
 
 class Call(NamedTuple):
-    """What a request is for."""
+    """What a request is for; ``resource`` is a DynamoDB table's name, where there is one."""
 
     service: str
     region: str
     operation: str
+    resource: str = "-"
 
 
 @dataclass(slots=True)
@@ -71,11 +75,12 @@ class Fault:
     service: str = "*"
     region: str = "*"
     operation: str = "*"
+    resource: str = "*"
     times: int | None = None
 
     def applies_to(self, call: Call) -> bool:
         """Tell whether the call is one of those meant."""
-        pairs = zip((self.service, self.region, self.operation), call, strict=True)
+        pairs = zip((self.service, self.region, self.operation, self.resource), call, strict=True)
         return all(wanted in ("*", actual) for wanted, actual in pairs)
 
 
@@ -266,6 +271,8 @@ class _Connection:
             answer = read_head(upstream, answer.rest)
         if answer is None:
             raise Broken
+        if call.operation == "AssumeRoleWithWebIdentity" and answer.length is not None:
+            answer = _corrected(answer, upstream, body or b"")
         whole = self._answer(request, answer, upstream)
         return whole and not request.closes and not answer.closes, left
 
@@ -330,6 +337,16 @@ class _Connection:
         return False
 
 
+def _corrected(answer: Head, upstream: socket.socket, form: bytes) -> Head:
+    """Return an answer of AssumeRoleWithWebIdentity with what STS says of the token, all of it read."""
+    data = answer.rest
+    while len(data) < (answer.length or 0):
+        data += _more(upstream)
+    data = web_identity_answer.correct(data, form)
+    raw = re.sub(rb"(?i)\r\ncontent-length:[^\r]*", b"\r\nContent-Length: %d" % len(data), answer.raw)
+    return Head(raw, answer.first, {**answer.headers, "content-length": str(len(data))}, data)
+
+
 def _tune(connection: socket.socket, seconds: float) -> None:
     connection.settimeout(seconds)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -388,7 +405,8 @@ def identify(request: Head, body: bytes, sts_region: str | None) -> Call:
         operation = parse_qs(body.decode("latin-1")).get("Action", [method])[0]
     else:
         operation = method
-    return Call(service, region, operation)
+    table = _TABLE.search(body) if service == "dynamodb" else None
+    return Call(service, region, operation, table[1].decode() if table else "-")
 
 
 # Services that answer in XML (Query and REST-XML protocols); the others speak JSON.

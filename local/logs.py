@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from local import cloud as clouds
 from local.deploy import AwsClient, client
@@ -15,8 +16,17 @@ POLL_SECONDS = 1.0
 PREFIX = "/aws/lambda/sallyport-"
 
 
-def events(logs: AwsClient, function: str, since: int) -> Iterator[tuple[int, str, str]]:
-    """Return ``(time in ms, function, line)`` of all matching log groups since a time, in order."""
+class Event(NamedTuple):
+    """One line of a function's log."""
+
+    time: int
+    function: str
+    text: str
+    id: str
+
+
+def events(logs: AwsClient, function: str, since: int) -> Iterator[Event]:
+    """Return the events of all matching log groups since a time (ms), in order."""
     found = []
     for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX):
         for group in page["logGroups"]:
@@ -26,8 +36,13 @@ def events(logs: AwsClient, function: str, since: int) -> Iterator[tuple[int, st
             pages = logs.get_paginator("filter_log_events").paginate(
                 logGroupName=group["logGroupName"], startTime=since
             )
-            found += [(e["timestamp"], name, e["message"].rstrip()) for page in pages for e in page["events"]]
-    yield from sorted(found)
+            found += [
+                Event(e["timestamp"], name, e["message"].rstrip(), f"{e['logStreamName']} {e['eventId']}")
+                for page in pages
+                for e in page["events"]
+            ]
+    # By time alone: the lines of one moment stay in the order in which they were written.
+    yield from sorted(found, key=lambda event: event.time)
 
 
 def main() -> int:
@@ -40,18 +55,18 @@ def main() -> int:
     if cloud is None:
         return fail(LocalCloudError("No local cloud is running; type: make up"))
     logs = client(cloud, "logs")
-    shown: set[tuple[int, str, str]] = set()
+    shown: set[str] = set()
     since = 0
     try:
         while True:
             for event in events(logs, arguments.function, since):
-                if event in shown:
+                if event.id in shown:
                     continue
-                shown.add(event)
+                shown.add(event.id)
                 # The newest time is asked for again, since more lines may carry it.
-                since = max(since, event[0])
-                at = datetime.fromtimestamp(event[0] / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
-                print(f"{at} {event[1]:<16} {event[2]}", flush=True)
+                since = max(since, event.time)
+                at = datetime.fromtimestamp(event.time / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+                print(f"{at} {event.function:<16} {event.text}", flush=True)
             if not arguments.follow:
                 return 0
             time.sleep(POLL_SECONDS)

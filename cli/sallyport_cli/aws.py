@@ -11,10 +11,12 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError as AwsConnectionError,
     HTTPClientError,
     NoCredentialsError,
     ProfileNotFound,
+)
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
 )
 
 from sallyport.audit.display import display
@@ -58,7 +60,7 @@ class Aws:
             )
         self.region: str = region
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 — boto3 makes clients at run time
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes clients at run time
         """Return a client with finite patience."""
         if service == "lambda":
             # A second try would run the function a second time.
@@ -90,9 +92,7 @@ class Aws:
             partition=arn.split(":")[1],
             # The variable alone is not enough: a service's own variable could point elsewhere.
             local_cloud=is_loopback(os.environ.get("AWS_ENDPOINT_URL", ""))
-            and all(
-                is_loopback(client.meta.endpoint_url) for client in (sts, self.client("dynamodb"))
-            ),
+            and all(is_loopback(client.meta.endpoint_url) for client in (sts, self.client("dynamodb"))),
         )
 
 
@@ -120,9 +120,7 @@ def asking(what: str) -> Iterator[None]:
             cure="Check the network, AWS_REGION and, if it is set, AWS_ENDPOINT_URL.",
         ) from error
     except BotoCoreError as error:
-        raise CommandError(
-            "aws-failed", f"Could not {what}: {display(str(error), markup=False)}."
-        ) from error
+        raise CommandError("aws-failed", f"Could not {what}: {display(str(error), markup=False)}.") from error
 
 
 def _refused(error: ClientError, what: str) -> CommandError:
@@ -134,7 +132,12 @@ def _refused(error: ClientError, what: str) -> CommandError:
         cure = "Check the name, the account and the Region; the stack's outputs list all names."
     elif "AccessDenied" in code or "NotAuthorized" in code:
         cure = "Use a role that may do this."
-    elif code in {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}:
+    elif code in {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+    }:
         cure = "Sign in again: these AWS credentials are not valid now."
     elif "Throttl" in code or "LimitExceeded" in code or "ThroughputExceeded" in code:
         cure = "Wait a minute and try again."

@@ -26,7 +26,7 @@ from sallyport_cli.plan import Plan, lines
 from sallyport_cli.refresh import refresh_keys
 from sallyport_cli.strict_yaml import MAX_FILE_BYTES
 from sallyport_cli.trust_file import CheckedFile, Place, check, read
-from sallyport_cli.trust_table import Author, Items, Tombstone, TrustTable, Version, content_digest
+from sallyport_cli.trust_table import INCOMPLETE, Author, Items, Tombstone, TrustTable, Version, content_digest
 from sallyport_cli.trust_view import names_of
 
 MAX_REASON = 500
@@ -141,7 +141,7 @@ class Desk:
             removed, warnings = self._tidied(version)
         if not consent.as_json:
             _say_applied(version, changed=changed, removed=removed, warnings=warnings)
-        answer = {
+        answer: dict[str, Any] = {
             "changed": changed,
             "version": None if version is None else version.id,
             "plan": prospect.plan.to_json(),
@@ -164,14 +164,22 @@ class Desk:
     def check_known(self, kind: str, name: str) -> None:
         """Refuse a name that nothing in force has: a typing error must not pass for a stop."""
         current = self.table.current()
-        names = names_of({} if current is None else self.table.items(current), kind)
+        try:
+            names = names_of({} if current is None else self.table.items(current), kind)
+        except CommandError as error:
+            if error.reason != INCOMPLETE:
+                raise
+            # A stop must not wait until a damaged version can be read; at worst it stops nothing.
+            return
         if name in names:
             return
         near = difflib.get_close_matches(name, names, n=1)
         raise CommandError(
             "no-such-name",
             f"No {kind} in force is called {name}.",
-            cure=f"Did you mean {near[0]}?" if near else "`sallyport trust show` lists them; --force insists.",
+            cure=f"Did you mean {near[0]}?"
+            if near
+            else "`sallyport trust show` lists them; --force insists.",
         )
 
     def tombstone(self, kind: str, name: str, reason: str) -> Tombstone:
@@ -264,7 +272,9 @@ def counts(items: Items) -> dict[str, int]:
 def in_words(numbers: Mapping[str, int]) -> str:
     """Return counts as a part of a sentence."""
     words = {"anchors": "trust anchor", "profiles": "profile", "roles": "role"}
-    return ", ".join(f"{number} {words[name]}{'' if number == 1 else 's'}" for name, number in numbers.items())
+    return ", ".join(
+        f"{number} {words[name]}{'' if number == 1 else 's'}" for name, number in numbers.items()
+    )
 
 
 def confirm(question: str, consent: Consent) -> None:

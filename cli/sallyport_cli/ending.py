@@ -39,7 +39,11 @@ def ending(*, as_json: bool, file: str = "") -> Iterator[Ending]:
         _report_problems(error, end)
         raise typer.Exit(Exit.REFUSED) from None
     except SallyportError as error:
-        known = error if isinstance(error, CommandError) else CommandError(error.reason, str(error), cure=error.cure)
+        known = (
+            error
+            if isinstance(error, CommandError)
+            else CommandError(error.reason, str(error), cure=error.cure)
+        )
         _report(known, end)
         raise typer.Exit(known.exit_code) from None
     except KeyboardInterrupt:
@@ -73,9 +77,7 @@ def _report(error: CommandError, end: Ending) -> None:
 def _report_problems(error: TrustFileError, end: Ending) -> None:
     problems = [_as_json(problem, end.file) for problem in error.problems]
     if end.as_json:
-        say_json(
-            {"file": end.file, "valid": False, "problems": problems, "exit_code": int(Exit.REFUSED)}
-        )
+        say_json({"file": end.file, "valid": False, "problems": problems, "exit_code": int(Exit.REFUSED)})
         return
     for problem in problems:
         place = ":".join(str(problem[part]) for part in ("file", "line", "column"))

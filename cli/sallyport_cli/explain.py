@@ -17,7 +17,7 @@ from sallyport_cli.output import say, say_json
 
 _EXCHANGE_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
-_MARKS = {"match": "✓", "no-match": "✗", "missing": "–", "error": "!"}
+_MARKS = {"match": "✓", "no-match": "✗", "missing": "-", "error": "!"}
 
 _STYLES = {"granted": "bold green", "denied": "bold red", "refused": "bold red", "failed": "bold yellow"}
 
@@ -48,15 +48,17 @@ def explain(
             metavar="NAME",
         ),
     ] = None,
+    *,
     json_: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Say why an exchange was granted or refused: every profile and every condition looked at.
+    """Say why an exchange was granted or refused.
 
-    Example: sallyport explain 0f9d2c4be0c54f6f8a1e
+    Prints the outcome, who asked, for what, every profile and condition that was looked at with what was
+    expected and what was there, and what would have allowed it.
     """
     with ending(as_json=json_):
-        from sallyport_cli import records  # noqa: PLC0415 — loads boto3
-        from sallyport_cli.aws import Aws  # noqa: PLC0415 — the same
+        from sallyport_cli import records  # noqa: PLC0415 - loads boto3
+        from sallyport_cli.aws import Aws  # noqa: PLC0415 - the same
 
         if _EXCHANGE_ID.fullmatch(exchange_id) is None:
             raise CommandError(
@@ -95,7 +97,10 @@ def explain(
 def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable[Line]:
     """Yield a record in words, line by line; any field may be missing or of another type."""
     outcome = _text(record.get("outcome"))
-    yield _OUTCOMES.get(outcome, f"outcome: {display(outcome) or 'not recorded'}"), _STYLES.get(outcome, "bold")
+    yield (
+        _OUTCOMES.get(outcome, f"outcome: {display(outcome) or 'not recorded'}"),
+        _STYLES.get(outcome, "bold"),
+    )
     yield from _fields(record, ("id", "time", "route", "source_ip", "user_agent"))
     if source == "log":
         yield "  (from the function's log, which says less than a record)", "dim"
@@ -197,34 +202,36 @@ def _remedy(record: Mapping[str, Any]) -> Iterable[Line]:
     """Say what would have allowed it, by profile: the conditions that did not hold, and no more."""
     if record.get("outcome") not in {"denied", "refused"}:
         return
-    ways: list[str] = []
-    for entry in _list(record, "trace"):
-        if not isinstance(entry, Mapping) or entry.get("outcome") in {"allowed", "outranked"}:
-            continue
-        name = display(_text(entry.get("profile")))
-        unmet = [
-            f"{display(_text(one.get('operator')))} {display(_text(one.get('key')))} {_expected(one)}"
-            for one in _list(entry, "conditions")
-            if isinstance(one, Mapping) and one.get("outcome") != "match"
-        ]
-        match entry.get("outcome"):
-            case "not-matched" if unmet:
-                ways.append(f"profile {name} would have needed {'; and '.join(unmet)}")
-            case "not-named":
-                ways.append(f"profile {name} was not considered, because the request named another one")
-            case "disabled":
-                ways.append(f"profile {name} matched but is disabled; `sallyport trust enable profile {name}`")
-            case "denied":
-                ways.append(f"profile {name} denies this identity; no other profile can allow it")
-            case _:
-                detail = display(_text(entry.get("detail") or entry.get("reason")), limit=512)
-                if detail:
-                    ways.append(f"profile {name}: {detail}")
-    if not ways and record.get("outcome") == "denied" and not _list(record, "trace"):
-        ways.append("a profile that lists this role and matches this identity; none names the role")
+    trace = [entry for entry in _list(record, "trace") if isinstance(entry, Mapping)]
+    ways = [way for entry in trace if (way := _way(entry))]
+    if not trace and record.get("outcome") == "denied" and not record.get("trace_omitted"):
+        ways.append("a profile that names this role and matches this identity; none was looked at")
     if ways:
         yield from _heading("what would have allowed it")
         yield from ((f"  {way}", "") for way in ways)
+
+
+def _way(entry: Mapping[str, Any]) -> str:
+    """Say what one profile would have needed; nothing where it was not what stood in the way."""
+    name = display(_text(entry.get("profile")))
+    outcome = entry.get("outcome")
+    if outcome in {"allowed", "outranked"}:
+        return ""
+    if outcome == "disabled":
+        return f"profile {name} matched but is disabled: sallyport trust enable profile {name}"
+    if outcome == "denied":
+        return f"profile {name} denies this identity, whatever others allow"
+    if outcome == "not-named":
+        return f"profile {name} was not considered, because the request named another"
+    unmet = [
+        f"{display(_text(one.get('operator')))} {display(_text(one.get('key')))} {_expected(one)}"
+        for one in _list(entry, "conditions")
+        if isinstance(one, Mapping) and one.get("outcome") != "match"
+    ]
+    if outcome == "not-matched" and unmet:
+        return f"profile {name}, with {'; and '.join(unmet)}"
+    detail = display(_text(entry.get("detail") or entry.get("reason")), limit=512)
+    return f"profile {name}: {detail}" if detail else ""
 
 
 def _given(record: Mapping[str, Any]) -> Iterable[Line]:
@@ -261,7 +268,9 @@ def _given(record: Mapping[str, Any]) -> Iterable[Line]:
             "sts region": issued.get("region"),
             "failed over from": skipped,
             "dropped tags": issued.get("dropped_tags"),
-            "token size used": f"{issued['packed_policy_size']} %" if "packed_policy_size" in issued else None,
+            "token size used": f"{issued['packed_policy_size']} %"
+            if "packed_policy_size" in issued
+            else None,
         },
         None,
     )

@@ -23,6 +23,12 @@ EXIT_CODES = (
 )
 
 
+def epilog(*examples: str) -> str:
+    """Return what stands below a command's help: examples, each on its line, and the exit codes."""
+    # The form feed's small sister keeps the help formatter from joining the lines.
+    return "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)]) + f"\n\n{EXIT_CODES}"
+
+
 class CommandError(SallyportError):
     """A command cannot do what it was asked; ``detail`` is the sentence, ``cure`` the next step.
 

@@ -3,7 +3,7 @@
 import typer
 
 from sallyport_cli import explain, trust
-from sallyport_cli.failure import EXIT_CODES
+from sallyport_cli.failure import EXIT_CODES, epilog
 
 app = typer.Typer(
     name="sallyport",
@@ -15,7 +15,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(trust.app, name="trust")
-app.command(name="explain", epilog=EXIT_CODES)(explain.explain)
+app.command(
+    name="explain",
+    epilog=epilog("sallyport explain 0f9d2c4be0c54f6f", "sallyport explain 0f9d2c4be0c54f6f --json"),
+)(explain.explain)
 
 
 @app.callback()

@@ -29,8 +29,8 @@ def say(text: str = "", *, style: str = "", stream: TextIO | None = None) -> Non
     if not stream.isatty():
         print(text, file=stream)
         return
-    from rich.console import Console  # noqa: PLC0415 — only for terminals
-    from rich.text import Text  # noqa: PLC0415 — the same
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.text import Text  # noqa: PLC0415 - the same
 
     Console(file=stream, highlight=False).print(Text(text, style=style), soft_wrap=True)
 
@@ -59,10 +59,10 @@ def details(title: str, blocks: Iterable[Iterable[tuple[str, str]]]) -> None:
 
 
 def _say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
-    from rich import box  # noqa: PLC0415 — only for terminals
-    from rich.console import Console  # noqa: PLC0415 — the same
-    from rich.table import Table  # noqa: PLC0415 — the same
-    from rich.text import Text  # noqa: PLC0415 — the same
+    from rich import box  # noqa: PLC0415 - only for terminals
+    from rich.console import Console  # noqa: PLC0415 - the same
+    from rich.table import Table  # noqa: PLC0415 - the same
+    from rich.text import Text  # noqa: PLC0415 - the same
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     (name, value), *rest = rows
@@ -81,8 +81,8 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda _done, _all: None
         return
-    from rich.console import Console  # noqa: PLC0415 — only for terminals
-    from rich.progress import Progress  # noqa: PLC0415 — the same
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.progress import Progress  # noqa: PLC0415 - the same
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         tasks: list[Any] = []

@@ -26,6 +26,8 @@ MAX_PLAN_BYTES = 64 * 1024 * 1024
 """A plan that changes every field of the largest trust file stays below."""
 
 _STYLES = {NARROWS: "green", WIDENS: "yellow", UNKNOWN: "magenta"}
+_INTERNAL = frozenset({"format", "id", "name", "anchor_id"})
+_SAYS_NOTHING: tuple[JsonValue, ...] = (None, [], {}, False, "")
 _SHOWN = 2_400
 """How much of a value the terminal shows; the longest session policy that STS takes fits."""
 
@@ -166,7 +168,7 @@ def _change_lines(change: Change) -> Iterable[Line]:
         sign = "+" if change.before is None else "-"
         if isinstance(whole, Mapping):
             for field, value in whole.items():
-                if value not in (None, [], {}, False):
+                if field not in _INTERNAL and value not in _SAYS_NOTHING:
                     yield f"    {sign} {_shown(field)}: {_value(value)}", ""
 
 

@@ -45,7 +45,7 @@ def from_table(client: DynamoDb, table: str, exchange_id: str) -> Found | None:
         return None
     try:
         record = json.loads(item["record"]["S"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _unreadable(exchange_id) from error
     if not isinstance(record, dict):
         raise _unreadable(exchange_id)

@@ -191,7 +191,8 @@ class _Composer:
 
     def take(self, event: yaml.Event) -> None:
         """Take the parser's next event."""
-        place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         if isinstance(event, yaml.DocumentStartEvent):
             self._start_document(event, place)
         elif isinstance(event, yaml.NodeEvent):
@@ -215,7 +216,9 @@ class _Composer:
 
     def _check_node(self, event: yaml.NodeEvent, place: tuple[int, int]) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self.refuse(place, f"the alias {_quoted(f'*{event.anchor}')} is not allowed", "write the value out")
+            self.refuse(
+                place, f"the alias {_quoted(f'*{event.anchor}')} is not allowed", "write the value out"
+            )
             return
         if event.anchor is not None:
             self.refuse(place, f"the anchor {_quoted(f'&{event.anchor}')} is not allowed", "remove it")
@@ -314,7 +317,9 @@ class _Composer:
                 frame.key = None
         self.parsed.positions.values[path] = place
         if len(self.parsed.positions.values) > MAX_VALUES:
-            self.refuse(place, f"more than {MAX_VALUES:,} values", "split the estate over several deployments")
+            self.refuse(
+                place, f"more than {MAX_VALUES:,} values", "split the estate over several deployments"
+            )
             self.finished = True
         return path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sallyport_cli.ending import ending
-from sallyport_cli.failure import EXIT_CODES
+from sallyport_cli.failure import EXIT_CODES, epilog
 from sallyport_cli.output import say, say_json, shown
 
 if TYPE_CHECKING:
@@ -55,18 +55,17 @@ NameOfOne = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the 
 KindOfOne = Annotated[Kind, typer.Argument(help="What it is.")]
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(
+    epilog=epilog("sallyport trust validate trust.yaml", "sallyport trust validate trust.yaml --json")
+)
 def validate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")],
     *,
     json_: Json = False,
 ) -> None:
-    """Check a trust file. Needs no AWS account and changes nothing.
-
-    Example: sallyport trust validate trust.yaml
-    """
+    """Check a trust file. Needs no AWS account and changes nothing."""
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
 
         checked = desk.check_file(file, desk.offline())
         counts = desk.counts(checked.compiled.items)
@@ -76,7 +75,9 @@ def validate(
             say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(
+    epilog=epilog("sallyport trust plan trust.yaml", "sallyport trust plan trust.yaml --out plan.json")
+)
 def plan(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")],
     *,
@@ -87,13 +88,10 @@ def plan(
     table: Table = None,
     json_: Json = False,
 ) -> None:
-    """Show what an apply would change, and which of it widens access. Changes nothing.
-
-    Example: sallyport trust plan trust.yaml --out plan.json
-    """
+    """Show what an apply would change, and which of it widens access. Changes nothing."""
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli import desk  # noqa: PLC0415 — heavy
-        from sallyport_cli.plan import lines  # noqa: PLC0415 — with it
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli.plan import lines  # noqa: PLC0415 - with it
 
         counter = desk.Desk(table)
         checked = counter.checked(file)
@@ -112,8 +110,12 @@ def plan(
             say(f"Apply it with: sallyport trust apply {shown(out)}{widening}")
 
 
-@app.command(epilog=EXIT_CODES)
-def apply(
+@app.command(
+    epilog=epilog(
+        "sallyport trust apply plan.json --allow-widening", "sallyport trust apply trust.yaml --yes"
+    )
+)
+def apply(  # noqa: PLR0913 - a command has as many arguments as options
     source: Annotated[
         Path, typer.Argument(metavar="PLAN|FILE", help="A plan that `plan --out` wrote, or a trust file.")
     ],
@@ -134,13 +136,10 @@ def apply(
     A plan is refused if the file or the version in force changed since. Changes that may widen access
     need --allow-widening. Applying the same again changes nothing. A trust file is shown and asked
     about first; a plan is not, because it was reviewed.
-
-    Examples: sallyport trust apply plan.json --allow-widening;
-    sallyport trust apply trust.yaml --yes --refresh-keys sallyport-refresh-keys
     """
     with ending(as_json=json_, file=str(file or source)) as end:
-        from sallyport_cli import desk  # noqa: PLC0415 — heavy
-        from sallyport_cli import plan as plans  # noqa: PLC0415 — with it
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import plan as plans  # noqa: PLC0415 - with it
 
         planned = plans.read_plan_file(source)
         if planned is None:
@@ -158,14 +157,12 @@ def apply(
         )
         if planned is not None and not prospect.plan.is_in_force:
             plans.check_unmoved(planned, prospect.plan)
-        consent = desk.Consent(
-            allow_widening=allow_widening, yes=yes or planned is not None, as_json=json_
-        )
+        consent = desk.Consent(allow_widening=allow_widening, yes=yes or planned is not None, as_json=json_)
         counter.put_in_force(prospect, consent, refresh_function=refresh_keys)
 
 
-@app.command(epilog=EXIT_CODES)
-def rollback(
+@app.command(epilog=epilog("sallyport trust show --versions", "sallyport trust rollback 000012-5f0c9a3e"))
+def rollback(  # noqa: PLR0913 - the same
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As `show --versions` names it.")],
     *,
     allow_widening: Widening = False,
@@ -177,11 +174,9 @@ def rollback(
     """Put the content of an earlier version in force again, as a new version.
 
     What is disabled stays so. Your trust file is not changed: its next apply undoes the rollback.
-
-    Example: sallyport trust rollback 000012-5f0c9a3e
     """
     with ending(as_json=json_):
-        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
 
         counter = desk.Desk(table)
         wanted = counter.table.version(version)
@@ -191,7 +186,7 @@ def rollback(
         counter.put_in_force(prospect, consent, refresh_function=refresh_keys)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=epilog("sallyport trust show", "sallyport trust show | grep external"))
 def show(
     *,
     version: Annotated[
@@ -204,11 +199,9 @@ def show(
     """Show what is in force: anchors and profiles with their ARNs and ExternalIds.
 
     On a terminal long values are folded at 80 columns; into a pipe each stays on its line.
-
-    Examples: sallyport trust show; sallyport trust show | grep external
     """
     with ending(as_json=json_):
-        from sallyport_cli import desk, trust_view  # noqa: PLC0415 — heavy
+        from sallyport_cli import desk, trust_view  # noqa: PLC0415 - heavy
 
         trusted = desk.Desk(table).table
         current = trusted.current()
@@ -225,8 +218,13 @@ def show(
         view.say(as_json=json_)
 
 
-@app.command(epilog=EXIT_CODES)
-def disable(
+@app.command(
+    epilog=epilog(
+        "sallyport trust disable profile team-a-reader --reason INC-1234",
+        "sallyport trust disable anchor contoso --reason 'tenant taken over'",
+    )
+)
+def disable(  # noqa: PLR0913 - the same
     kind: KindOfOne,
     name: NameOfOne,
     *,
@@ -241,11 +239,9 @@ def disable(
 
     Takes effect within 10 seconds. A disabled profile that would have matched denies, so that no
     other one steps in. Sessions that were issued already live on until they end.
-
-    Example: sallyport trust disable profile team-a-reader --reason "key leaked, INC-1234"
     """
     with ending(as_json=json_):
-        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
 
         counter = desk.Desk(table)
         stone = counter.tombstone(kind.value, name, reason)
@@ -266,8 +262,8 @@ def disable(
         _say_tombstone(words, there or stone, changed=there is None, as_json=json_)
 
 
-@app.command(epilog=EXIT_CODES)
-def enable(
+@app.command(epilog=epilog("sallyport trust enable profile team-a-reader --reason INC-1234"))
+def enable(  # noqa: PLR0913 - the same
     kind: KindOfOne,
     name: NameOfOne,
     *,
@@ -278,12 +274,9 @@ def enable(
     table: Table = None,
     json_: Json = False,
 ) -> None:
-    """Undo `disable`.
-
-    Example: sallyport trust enable profile team-a-reader --reason "key replaced, INC-1234"
-    """
+    """Undo `disable`."""
     with ending(as_json=json_):
-        from sallyport_cli import desk  # noqa: PLC0415 — heavy
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
 
         counter = desk.Desk(table)
         stone = counter.tombstone(kind.value, name, reason)
@@ -301,14 +294,11 @@ def enable(
         _say_tombstone(words, stone, changed=there is not None, as_json=json_)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=epilog("sallyport trust schema > trust.schema.json"))
 def schema(*, json_: Json = False) -> None:
-    """Print the JSON Schema of the trust file, for editors. It is JSON with --json and without.
-
-    Example: sallyport trust schema > trust.schema.json
-    """
+    """Print the JSON Schema of the trust file, for editors. It is JSON with --json and without."""
     with ending(as_json=json_):
-        from sallyport.trust.schema import SCHEMA  # noqa: PLC0415 — heavy
+        from sallyport.trust.schema import SCHEMA  # noqa: PLC0415 - heavy
 
         typer.echo(json.dumps(SCHEMA, indent=2, ensure_ascii=True))
 

@@ -5,14 +5,11 @@ The YAML itself is ``strict_yaml``'s business; form (the published JSON Schema) 
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import cast
 
 from sallyport.audit.display import display
 from sallyport.errors import TrustFileError
-from sallyport.model import JsonValue
 from sallyport.trust.compile import CompiledTrust, compile_trust
 from sallyport.trust.problems import Problem
 from sallyport_cli.failure import CommandError
@@ -73,8 +70,7 @@ def check(data: bytes, *, path: str, place: Place) -> CheckedFile:
         raise TrustFileError(tuple(sorted(parsed.problems)))
     try:
         compiled = compile_trust(
-            # Anything but a mapping is refused there, as a matter of form.
-            cast("Mapping[str, JsonValue]", parsed.document),
+            parsed.document,
             account=place.account,
             region=place.region,
             partition=place.partition,

@@ -39,6 +39,9 @@ WRITE_ATTEMPTS = 12
 READ_ATTEMPTS = 6
 """Tries until the index shows all of a version. It usually lags by milliseconds."""
 
+INCOMPLETE = "version-incomplete"
+"""The reason of the error for a version that cannot be read as it was applied."""
+
 MAX_PAUSE = 8.0
 """Longest pause between two tries, in seconds."""
 
@@ -133,12 +136,10 @@ def _text(document: Mapping[str, Any]) -> str:
 class TrustTable:
     """Reads and writes one trust table through a DynamoDB client."""
 
-    def __init__(
-        self, client: DynamoDb, name: str, *, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, client: DynamoDb, name: str, *, sleep: Callable[[float], None] | None = None) -> None:
         self._client = client
         self._name = name
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
 
     def current(self) -> Version | None:
         """Return the version in force, or ``None`` before the first apply."""
@@ -207,7 +208,7 @@ class TrustTable:
             if content_digest(found) == version.content_digest:
                 return found
         raise CommandError(
-            "version-incomplete",
+            INCOMPLETE,
             f"Version {version.id} has {len(found):,} of {version.items:,} items, or other ones than were "
             "applied.",
             cure="Try again in a minute. If it stays so, somebody changed the table by hand: apply the "
@@ -215,7 +216,11 @@ class TrustTable:
         )
 
     def publish(
-        self, items: Items, base: Version | None, author: Author, progress: Progress = lambda _done, _all: None
+        self,
+        items: Items,
+        base: Version | None,
+        author: Author,
+        progress: Progress = lambda _done, _all: None,
     ) -> Version:
         """Write a new version and put it in force, if ``base`` still is.
 
@@ -320,9 +325,7 @@ class TrustTable:
         the current one's and is never touched.
         """
         with asking("remove superseded versions"):
-            applied = {
-                item["pk"]["S"].removeprefix("apply#"): item for item in self._unversioned("apply#")
-            }
+            applied = {item["pk"]["S"].removeprefix("apply#"): item for item in self._unversioned("apply#")}
             attempts = {
                 item["pk"]["S"].removeprefix("attempt#"): item for item in self._unversioned("attempt#")
             }
@@ -447,7 +450,9 @@ class TrustTable:
 
     def _delete_items(self, version_id: str) -> None:
         keys = [item["pk"]["S"] for item in self._indexed(version_id)]
-        self._write([{"DeleteRequest": {"Key": _key(pk, version_id)}} for pk in keys], lambda _done, _all: None)
+        self._write(
+            [{"DeleteRequest": {"Key": _key(pk, version_id)}} for pk in keys], lambda _done, _all: None
+        )
 
     def _mark_deleted(self, version_id: str, at: str) -> None:
         """Say in the apply record, which stays for good, that its items are gone."""
@@ -529,4 +534,4 @@ def _timestamp(moment: datetime) -> str:
 
 def _pause(attempt: int) -> float:
     """Return how long to wait before a further try: growing, and different for each caller."""
-    return min(MAX_PAUSE, 0.05 * 2.0**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 — not a secret
+    return min(MAX_PAUSE, 0.05 * 2.0**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret

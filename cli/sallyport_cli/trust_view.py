@@ -125,7 +125,9 @@ def condition_summary(condition: Mapping[str, Mapping[str, Any]]) -> Iterable[st
     for operator, block in condition.items():
         for key, expected in block.items():
             values = expected if isinstance(expected, list) else [expected]
-            texts = [value if isinstance(value, str) else json.dumps(value) for value in values[:_VALUES_SHOWN]]
+            texts = [
+                value if isinstance(value, str) else json.dumps(value) for value in values[:_VALUES_SHOWN]
+            ]
             if (more := len(values) - _VALUES_SHOWN) > 0:
                 texts.append(f"{more} more")
             yield f"{operator} {key}: {' or '.join(texts)}"
@@ -161,7 +163,7 @@ def anchors_of(items: Items) -> dict[str, Mapping[str, Any]]:
 
 
 def profiles_of(items: Items) -> dict[str, Mapping[str, Any]]:
-    """Return the profiles of a version by name, each with all its roles: a role's item names that one alone."""
+    """Return the profiles of a version by name, with all their roles; a role's item names that one alone."""
     found: dict[str, dict[str, Any]] = {}
     for key in sorted(items):
         if key.startswith("role#"):

@@ -1,249 +1,92 @@
-"""AWS at the transport's port: tables in memory, and an STS that has STS's limits.
+"""AWS at the port of boto3: a session that hands out fakes, for tests of the command."""
 
-The emulator of the local cloud knows none of these limits, so this is where they are met. Faults are
-set per service or per Region; every call is written down.
-"""
-
+import io
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from html import escape
+from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from botocore.exceptions import ClientError
-
-from sallyport.adapters.http import HttpResponse, NetworkError, TimeLimits
 from tests.support.fake_dynamodb import FakeDynamoDb
 
-NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
-_SCOPE = re.compile(r"Credential=[^/]+/[0-9]{8}/([^/]+)/([^/]+)/aws4_request")
-_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
-_EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}")
-_TAG = re.compile(r"[\w\s.:/=+@-]*")
-
-
-class FakeTable(FakeDynamoDb):
-    """A table that also counts and compares, as the spent, keys and audit tables need it."""
-
-    def update_item(self, **arguments: Any) -> dict[str, Any]:
-        def run() -> dict[str, Any]:
-            key = self._key(arguments["Key"])
-            self._check(self.items.get(key), arguments)
-            item = self.items.setdefault(key, dict(arguments["Key"]))
-            values = arguments["ExpressionAttributeValues"]
-            names = arguments.get("ExpressionAttributeNames", {})
-            for part in re.split(r"(?=\bSET\b|\bADD\b)", arguments["UpdateExpression"]):
-                kind, _, rest = part.strip().partition(" ")
-                if kind == "SET":
-                    for one in rest.split(","):
-                        name, _, value = (text.strip() for text in one.partition("="))
-                        item[names.get(name, name)] = values[value]
-                elif kind == "ADD":
-                    name, value = rest.split()
-                    item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(values[value]["N"]))}
-            return {}
-
-        return self._call("UpdateItem", arguments, run)
-
-    def _check(self, item: dict[str, Any] | None, write: Mapping[str, Any]) -> None:
-        condition = write.get("ConditionExpression", "")
-        values = write.get("ExpressionAttributeValues", {})
-        for match in re.finditer(r"(\w+) (<=?) (:\w+)", condition):
-            held = (item or {}).get(match[1])
-            if held is not None:
-                left, right = int(held["N"]), int(values[match[3]]["N"])
-                if left < right or (match[2] == "<=" and left == right):
-                    return
-        condition = re.sub(r"\s+OR \w+ <=? :\w+", "", condition)
-        super()._check(item, {**write, "ConditionExpression": condition or None})
+ACCOUNT = "111122223333"
+REGION = "eu-central-1"
+CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/platform/alice"
 
 
 @dataclass
 class FakeSts:
-    """STS as it answers a function that is itself an assumed role (so chaining's hour applies).
+    """Says who is calling."""
 
-    ``roles`` maps a role's ARN to the external ids that its trust policy accepts. ``max_tag_bytes``
-    stands for the session token's ceiling. ``subject`` and the rest are what a web identity token
-    is read as.
-    """
+    account: str = ACCOUNT
+    arn: str = CALLER
+    endpoint_url: str = f"https://sts.{REGION}.amazonaws.com"
+    failure: Exception | None = None
 
-    roles: dict[str, frozenset[str] | None] = field(default_factory=dict)
-    max_tag_bytes: int = 4096
-    subject: str | None = None
-    provider: str = ""
-    audience: str = ""
-    forms: list[dict[str, str]] = field(default_factory=list)
+    @property
+    def meta(self) -> SimpleNamespace:
+        """Return what boto3's clients say about themselves."""
+        return SimpleNamespace(endpoint_url=self.endpoint_url)
 
-    def answer(self, form: dict[str, str], now: datetime, *, signed: bool) -> HttpResponse:
-        self.forms.append(form)
-        refusal = self._refusal(form, signed=signed)
-        if refusal is not None:
-            return sts_error(*refusal)
-        action = form["Action"]
-        duration = timedelta(seconds=int(form["DurationSeconds"]))
-        name = form["RoleSessionName"]
-        account, role = re.fullmatch(r"arn:aws:iam::([0-9]+):role/(?:.*/)?([^/]+)", form["RoleArn"]).groups()  # type: ignore[union-attr]
-        number = len(self.forms)
-        extra = ""
-        if action == "AssumeRoleWithWebIdentity":
-            extra = (
-                f"<SubjectFromWebIdentityToken>{escape(self.subject or '')}</SubjectFromWebIdentityToken>"
-                f"<Provider>{escape(self.provider)}</Provider><Audience>{escape(self.audience)}</Audience>"
-            )
-        elif "SourceIdentity" in form:
-            extra = f"<SourceIdentity>{escape(form['SourceIdentity'])}</SourceIdentity>"
-        body = (
-            f'<{action}Response xmlns="{NAMESPACE}"><{action}Result><AssumedRoleUser>'
-            f"<AssumedRoleId>AROAEXAMPLE:{escape(name)}</AssumedRoleId>"
-            f"<Arn>arn:aws:sts::{account}:assumed-role/{role}/{escape(name)}</Arn></AssumedRoleUser>"
-            f"<Credentials><AccessKeyId>ASIA{number:016d}</AccessKeyId>"
-            f"<SecretAccessKey>secret-{number}-canary</SecretAccessKey>"
-            f"<SessionToken>session-{number}-canary</SessionToken>"
-            f"<Expiration>{(now + duration).strftime('%Y-%m-%dT%H:%M:%SZ')}</Expiration></Credentials>"
-            f"{extra}<PackedPolicySize>6</PackedPolicySize></{action}Result>"
-            f"<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{action}Response>"
-        )
-        return HttpResponse(200, body.encode())
+    def get_caller_identity(self) -> dict[str, str]:
+        """Answer as STS does."""
+        if self.failure is not None:
+            raise self.failure
+        return {"Account": self.account, "Arn": self.arn, "UserId": "AROAEXAMPLE:alice"}
 
-    def _refusal(self, form: dict[str, str], *, signed: bool) -> tuple[int, str, str] | None:
-        duration = int(form["DurationSeconds"])
-        if not 900 <= duration <= 43_200:
-            return 400, "ValidationError", "DurationSeconds"
-        if signed and duration > 3600:
-            return 400, "ValidationError", "exceeds the 1 hour session limit for roles assumed by role chaining"
-        if not _NAME.fullmatch(form["RoleSessionName"]):
-            return 400, "ValidationError", "RoleSessionName"
-        if "SourceIdentity" in form and not _NAME.fullmatch(form["SourceIdentity"]):
-            return 400, "ValidationError", "SourceIdentity"
-        if signed and not _EXTERNAL_ID.fullmatch(form.get("ExternalId", "")):
-            return 400, "ValidationError", "ExternalId"
-        policies = [value for name, value in form.items() if name.startswith("PolicyArns.member.")]
-        if len(policies) > 10 or len(form.get("Policy", "")) + sum(map(len, policies)) > 2048:
-            return 400, "ValidationError", "policies"
-        if "Policy" in form and not _is_policy(form["Policy"]):
-            return 400, "MalformedPolicyDocument", "Policy"
-        refusal = self._tag_refusal(form)
-        if refusal is not None:
-            return refusal
-        if form["RoleArn"] not in self.roles:
-            return 403, "AccessDenied", "not authorized"
-        accepted = self.roles[form["RoleArn"]]
-        if signed and accepted is not None and form["ExternalId"] not in accepted:
-            return 403, "AccessDenied", "not authorized"
-        if not signed and self.subject is None:
-            return 400, "InvalidIdentityToken", "No OpenIDConnect provider found"
-        return None
 
-    def _tag_refusal(self, form: dict[str, str]) -> tuple[int, str, str] | None:
-        keys = [value for name, value in form.items() if re.fullmatch(r"Tags\.member\.\d+\.Key", name)]
-        values = [value for name, value in form.items() if re.fullmatch(r"Tags\.member\.\d+\.Value", name)]
-        if len(keys) != len(values) or len(keys) > 50 or len({key.lower() for key in keys}) != len(keys):
-            return 400, "InvalidParameterValue", "Tags"
-        for key in keys:
-            if not 1 <= len(key) <= 128 or not _TAG.fullmatch(key) or key.lower().startswith("aws:"):
-                return 400, "ValidationError", "Tag key"
-        for value in values:
-            if len(value) > 256 or not _TAG.fullmatch(value):
-                return 400, "ValidationError", "Tag value"
-        transitive = [value for name, value in form.items() if name.startswith("TransitiveTagKeys.member.")]
-        if not set(transitive) <= set(keys):
-            return 400, "ValidationError", "TransitiveTagKeys"
-        if sum(map(len, keys)) + sum(map(len, values)) > self.max_tag_bytes:
-            return 400, "PackedPolicyTooLarge", "session token"
-        return None
+@dataclass
+class FakeLambda:
+    """Takes invocations down."""
+
+    answer: bytes = b"{}"
+    function_error: str | None = None
+    invocations: list[tuple[str, Any]] = field(default_factory=list)
+
+    def invoke(self, **arguments: Any) -> dict[str, Any]:
+        """Answer as Lambda does."""
+        self.invocations.append((arguments["FunctionName"], json.loads(arguments["Payload"])))
+        answer: dict[str, Any] = {"StatusCode": 200, "Payload": io.BytesIO(self.answer)}
+        if self.function_error is not None:
+            answer["FunctionError"] = self.function_error
+        return answer
+
+
+@dataclass
+class FakeLogs:
+    """A log group of lines, found by the quoted text of a filter pattern, two to a page."""
+
+    lines: list[str] = field(default_factory=list)
+    searches: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def filter_log_events(self, **arguments: Any) -> dict[str, Any]:
+        """Answer as CloudWatch Logs does: a page may be empty and still have a successor."""
+        self.searches.append(arguments)
+        wanted = arguments["filterPattern"].strip('"')
+        start = int(arguments.get("nextToken", "0"))
+        page = self.lines[start : start + 2]
+        answer: dict[str, Any] = {"events": [{"message": line} for line in page if wanted in line]}
+        if start + 2 < len(self.lines):
+            answer["nextToken"] = str(start + 2)
+        return answer
 
 
 @dataclass
 class FakeAws:
-    """The transport, to be handed to the wiring in urllib3's place.
+    """A session of boto3."""
 
-    ``faults`` maps ``service`` or ``service/region`` to what happens instead of an answer.
-    """
-
-    now: Callable[[], datetime]
-    tables: dict[str, FakeTable] = field(default_factory=dict)
+    dynamodb: FakeDynamoDb = field(default_factory=FakeDynamoDb)
     sts: FakeSts = field(default_factory=FakeSts)
-    invoke: Callable[[dict[str, Any]], None] = lambda _payload: None
-    faults: dict[str, Callable[[], HttpResponse]] = field(default_factory=dict)
-    calls: list[str] = field(default_factory=list)
+    functions: FakeLambda = field(default_factory=FakeLambda)
+    logs: FakeLogs = field(default_factory=FakeLogs)
+    region_name: str | None = REGION
 
-    def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, limits: TimeLimits
-    ) -> HttpResponse:
-        assert method == "POST"
-        assert 0 < limits.total < 29
-        scope = _SCOPE.search(headers.get("Authorization", ""))
-        region, service = scope.groups() if scope else (urlsplit(url).hostname.split(".")[1], "sts")  # type: ignore[union-attr]
-        target = headers.get("X-Amz-Target", "").rpartition(".")[2]
-        self.calls.append(" ".join(filter(None, (service, region, target))))
-        for name in (f"{service}/{region}", f"{service}/{target}", service):
-            if name in self.faults:
-                return self.faults[name]()
-        if service == "sts":
-            form = dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True))
-            return self.sts.answer(form, self.now(), signed=scope is not None)
-        if service == "lambda":
-            self.invoke(json.loads(body))
-            return HttpResponse(200, b"{}")
-        assert service == "dynamodb", service
-        return self._dynamodb(target, json.loads(body))
+    def __call__(self) -> "FakeAws":
+        """Stand in for the class itself."""
+        return self
 
-    def _dynamodb(self, operation: str, arguments: dict[str, Any]) -> HttpResponse:
-        try:
-            if operation == "BatchGetItem":
-                answer = self._batch_get(arguments)
-            else:
-                table = self.tables[arguments["TableName"]]
-                method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
-                answer = getattr(table, method)(**arguments)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            return HttpResponse(400, json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"}).encode())
-        return HttpResponse(200, json.dumps(answer).encode())
-
-    def _batch_get(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        found = {}
-        for name, wanted in arguments["RequestItems"].items():
-            assert 1 <= len(wanted["Keys"]) <= 100
-            items = [self.tables[name].get_item(Key=key).get("Item") for key in wanted["Keys"]]
-            found[name] = [item for item in items if item is not None]
-        return {"Responses": found, "UnprocessedKeys": {}}
-
-
-def unreachable() -> HttpResponse:
-    """Nobody answers."""
-    raise NetworkError("no-answer", "fake")
-
-
-def answers_503() -> HttpResponse:
-    """The service is there, and broken."""
-    return HttpResponse(503, b"<html>no</html>")
-
-
-def sts_error(status: int, code: str, message: str = "") -> HttpResponse:
-    """STS's error document."""
-    body = (
-        f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type><Code>{code}</Code>'
-        f"<Message>{escape(message)}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
-    )
-    return HttpResponse(status, body.encode())
-
-
-def region_disabled() -> HttpResponse:
-    """The Region is not enabled for the account."""
-    return sts_error(403, "RegionDisabledException", "STS is not activated in this region")
-
-
-def _is_policy(text: str) -> bool:
-    try:
-        return "Statement" in json.loads(text)
-    except (ValueError, TypeError):
-        return False
-
-
-def utc(text: str) -> datetime:
-    """A time from ISO 8601."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    def client(self, service: str, **_settings: Any) -> Any:
+        """Return the fake of a service."""
+        return {"dynamodb": self.dynamodb, "sts": self.sts, "lambda": self.functions, "logs": self.logs}[
+            service
+        ]

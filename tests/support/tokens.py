@@ -519,6 +519,12 @@ def an_integer_of_thousands_of_digits() -> str:
 
 
 @refused("payload-not-json")
+def an_integer_of_more_than_64_bits() -> str:
+    """It would be another number in whatever reads it with doubles or longs."""
+    return spliced(b'"ver": "1.0"', b'"ver": ' + b"9" * 21)
+
+
+@refused("payload-not-json")
 def a_float_of_thousands_of_digits() -> str:
     """Not a double's precision."""
     return spliced(b'"ver": "1.0"', b'"ver": 0.' + b"9" * 10_000)
@@ -618,6 +624,12 @@ def no_algorithm() -> str:
 def an_algorithm_in_a_list() -> str:
     """A list that holds a pinned algorithm."""
     return token(headers=header(alg=["RS256"]))
+
+
+@refused("header-algorithm")
+def an_empty_algorithm() -> str:
+    """A name without a letter."""
+    return token(headers=header(alg=""))
 
 
 @refused("header-kid")
@@ -955,6 +967,12 @@ def a_list_with_something_else() -> str:
     return token(good_entra_v1(aud=[AUDIENCE, {}]))
 
 
+@refused("audience-malformed")
+def a_list_with_an_empty_audience() -> str:
+    """The right audience, and nobody."""
+    return token(good_entra_v1(aud=[AUDIENCE, ""]))
+
+
 @refused("audience-mismatch")
 def for_somebody_else() -> str:
     """Another service's token, presented to us."""
@@ -1136,6 +1154,12 @@ def a_cognito_token_of_no_use() -> str:
 def a_cognito_access_token_of_no_client() -> str:
     """client_id is its audience."""
     return token(good_cognito_access(client_id=None))
+
+
+@refused("audience-missing", by=cognito_anchor())
+def a_cognito_access_token_of_an_empty_client() -> str:
+    """The same, spelled otherwise."""
+    return token(good_cognito_access(client_id=""))
 
 
 @refused("audience-malformed", by=cognito_anchor())

@@ -177,6 +177,7 @@ class TestWhereKeysMayComeFrom:
             "https://sub.gitlab.example.com/keys",
             "https://gitlab.example.com./keys",
             "http://gitlab.example.com/keys",
+            "http://gitlab.example.com:443/keys",
             "https://gitlab.example.com:8443/keys",
             "https://gitlab.example.com:80/keys",
             "https://192.0.2.7/keys",
@@ -203,6 +204,11 @@ class TestWhereKeysMayComeFrom:
         issuer = "https://192.0.2.7"
         world.publish(issuer, f"{issuer}/.well-known/openid-configuration", f"{issuer}/keys")
         assert world.refresh(tokens.plain_anchor(issuer=issuer)).reason == "keys-url"
+
+    def test_an_issuer_that_is_no_address_has_no_host_for_keys(self) -> None:
+        world = World()
+        world.publish("gitlab", "gitlab/.well-known/openid-configuration", PLAIN_KEYS)
+        assert world.refresh(tokens.plain_anchor(issuer="gitlab")).reason == "keys-url"
 
     @pytest.mark.parametrize(
         "issuer", [tokens.PLAIN + "/", tokens.PLAIN.upper(), "https://attacker.example", [tokens.PLAIN], None]
@@ -372,9 +378,10 @@ class TestLocalCloud:
         assert (outcome.reason, world.fetched) == ("discovery-local", [])
 
     def test_the_stand_in_must_itself_be_on_loopback(self) -> None:
-        world = World()
-        anchor = tokens.anchor(local_discovery="http://192.168.0.7/.well-known/openid-configuration")
-        assert (world.refresh(anchor, local=True).reason, world.fetched) == ("discovery-local", [])
+        for discovery in ("http://192.168.0.7/.well-known/openid-configuration", "127.0.0.1", "file:///keys"):
+            world = World()
+            anchor = tokens.anchor(local_discovery=discovery)
+            assert (world.refresh(anchor, local=True).reason, world.fetched) == ("discovery-local", [])
 
     def test_its_keys_must_be_on_loopback_too(self) -> None:
         for uri in ("http://192.168.0.7/keys", V1_KEYS, "http://localhost.attacker.example/keys"):

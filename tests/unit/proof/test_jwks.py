@@ -69,6 +69,7 @@ def test_a_usable_key_is_used(members: dict[str, Any]) -> None:
         {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
         {"kty": "AKP", "pub": "AAAA"},
         {"kty": 1},
+        {"kty": ["RSA"]},
         {"kty": None},
         {"kty": "rsa"},
         {"use": "enc"},

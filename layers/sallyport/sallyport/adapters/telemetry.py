@@ -72,7 +72,7 @@ class PowertoolsTelemetry:
 
 def telemetry() -> PowertoolsTelemetry:
     """Return telemetry as the environment's ``POWERTOOLS_…`` settings have it."""
-    return PowertoolsTelemetry(Logger(), Metrics())
+    return PowertoolsTelemetry(Logger(location=None), Metrics())
 
 
 def spans(*, tracing: bool) -> Span:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from sallyport.adapters.aws import CredentialSource, function_credentials
+from sallyport.adapters.aws import CredentialSource, function_credentials, rehearse
 from sallyport.adapters.functions import key_refresher
 from sallyport.adapters.http import Transport, pooled_transport
 from sallyport.adapters.sts import RegionalSts, Sts
@@ -29,6 +29,7 @@ def token_routes(
     clock: Callable[[], datetime] = utc_now,
 ) -> Routes:
     """Return what answers ``POST /`` and ``POST /credentials``."""
+    rehearse()
     send = transport or pooled_transport()
     creds = credentials or function_credentials()
     aws = Aws(settings.aws, send, creds)

@@ -1,0 +1,38 @@
+"""`make bench`: run every measurement and print the table; `ARGS="--quick"` leaves out the million."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import growth, hot_path, size, start, table
+
+RESULT = Path(__file__).resolve().parent.parent / ".local" / "bench.json"
+
+
+def main() -> int:
+    """Measure; the exit code is 1 if a budget was missed."""
+    console = Console(stderr=True)
+    rows: list[table.Row] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        console.print("building the layer for this machine …")
+        layer = size.build("local", folder / "local")
+        console.print("hot path …")
+        rows += hot_path.measure()
+        console.print("init, first answer, memory …")
+        rows += start.measure(layer)
+        console.print("weighing the layer for Lambda …")
+        rows += size.measure(folder)
+    if "--quick" not in sys.argv:
+        console.print(f"growth: filling a table with {growth.LARGE:,} profiles, which takes a minute or two …")
+        rows += growth.measure(growth.state())
+    table.show(rows)
+    table.save(rows, RESULT)
+    console.print(f"also as JSON: {RESULT.relative_to(RESULT.parent.parent)}")
+    return 0 if all(row.met is not False for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

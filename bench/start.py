@@ -1,0 +1,126 @@
+"""Init, first answer and memory of the function that exchanges, with the built layer alone on its path."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench import world as worlds
+from bench.table import Row
+
+ROOT = Path(__file__).resolve().parent.parent
+STARTS = 15
+INIT_BUDGET = 1.5
+FIRST_BUDGET = 5.0
+MEMORY_BUDGET_MB = 128
+
+FLOOR = "import boto3; boto3.client('sts')"
+INIT = "import handler"
+ANSWERS = """
+import io, json, resource, sys, time
+import handler
+event = json.load(open(sys.argv[1]))
+out, sys.stdout = sys.stdout, io.StringIO()
+times = []
+for _ in range(60):
+    start = time.perf_counter()
+    answer = handler.handler(event, None)
+    times.append(time.perf_counter() - start)
+    assert answer["statusCode"] == 200, answer
+sys.stdout = out
+print(json.dumps({"times": times, "memory_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+"""
+
+
+def measure(layer: Path) -> list[Row]:
+    """Start processes in turn, floor and product, and let the product answer."""
+    path = os.pathsep.join([str(layer / "python"), str(ROOT / "functions" / "assume_role")])
+    base = worlds.ENVIRONMENT | {"PATH": os.environ["PATH"], "PYTHONPATH": path}
+    with tempfile.TemporaryDirectory() as folder:
+        world = worlds.build()
+        event = Path(folder, "event.json")
+        event.write_text(json.dumps(world.event))
+        with stub(world, Path(folder, "world.json")) as url:
+            env = base | {
+                "SALLYPORT_LOCAL_CLOUD": "true",
+                "AWS_ENDPOINT_URL": url,
+                "SALLYPORT_LOCAL_STS_ENDPOINTS": f"{worlds.REGION}={url}",
+            }
+            rows = [_init(env), _init(env | {"SALLYPORT_TRACING": "true"}, traced=True)]
+            first, memory = _answers(env, event)
+    return [*rows, first, memory]
+
+
+def _init(env: dict[str, str], *, traced: bool = False) -> Row:
+    floors, products = [], []
+    for _ in range(STARTS):
+        floors.append(_start(FLOOR, env))
+        products.append(_start(INIT, env))
+    ratio = median(products) / median(floors)
+    return Row(
+        f"init, tracing {'on' if traced else 'off'}",
+        budget="reported" if traced else f"≤ {INIT_BUDGET:g} × boto3 sts client",
+        measured=f"{median(products) * 1e3:.0f} ms",
+        floor=f"{median(floors) * 1e3:.0f} ms",
+        ratio=ratio,
+        met=None if traced else ratio <= INIT_BUDGET,
+    )
+
+
+def _start(code: str, env: dict[str, str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-S", "-c", code], env=env, check=True, timeout=60)
+    return time.perf_counter() - begin
+
+
+def _answers(env: dict[str, str], event: Path) -> tuple[Row, Row]:
+    ratios, firsts, warms, memories = [], [], [], []
+    for _ in range(STARTS):
+        run = subprocess.run(
+            [sys.executable, "-S", "-c", ANSWERS, str(event)],
+            env=env, check=True, timeout=60, capture_output=True, text=True,
+        )
+        found = json.loads(run.stdout.splitlines()[-1])
+        first, *rest = found["times"]
+        warm = median(rest)
+        ratios.append(first / warm)
+        firsts.append(first)
+        warms.append(warm)
+        memories.append(found["memory_kb"] / 1024)
+    ratio = median(ratios)
+    return (
+        Row(
+            "first answer after init",
+            budget=f"≤ {FIRST_BUDGET:g} × a warm one",
+            measured=f"{median(firsts) * 1e3:.1f} ms",
+            floor=f"{median(warms) * 1e3:.1f} ms",
+            ratio=ratio,
+            met=ratio <= FIRST_BUDGET,
+            note="loopback stub for DynamoDB and STS; the first one reads trust and keys, a warm one does not",
+        ),
+        Row(
+            "peak memory",
+            budget=f"≤ {MEMORY_BUDGET_MB} MB",
+            measured=f"{max(memories):.0f} MB",
+            met=max(memories) <= MEMORY_BUDGET_MB,
+        ),
+    )
+
+
+@contextmanager
+def stub(world: worlds.World, saved: Path) -> Iterator[str]:
+    """Run the stub server beside the measured process."""
+    saved.write_text(json.dumps({"trust": list(world.trust.values()), "keys": list(world.keys.values())}))
+    command = [sys.executable, "-m", "bench.stub", str(saved)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - asked for above
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()

@@ -1,0 +1,50 @@
+"""``make run``: start everything, show the demonstration, stop everything."""
+
+import signal
+import sys
+import time
+from types import FrameType
+
+from local import cloud as clouds
+from local import demo
+from local.paths import RUN
+from local.progress import LocalCloudError, Progress, fail
+from local.up import bring_up
+
+
+def main() -> int:
+    """Return 0 only if every step did what it should."""
+    # A terminated run cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    progress = Progress()
+    began = time.monotonic()
+    try:
+        with clouds.sole_use(RUN):
+            try:
+                if left := clouds.stop(RUN):
+                    progress.say(f"stopped what an earlier run had left behind: {', '.join(left)}")
+                progress.heading("A local AWS, the local Entra, and the stack")
+                cloud, deployment = bring_up(RUN, progress)
+                failed = demo.show(demo.world_of(cloud, deployment), progress)
+            finally:
+                with progress.step("stop everything"):
+                    clouds.stop(RUN)
+    except LocalCloudError as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        return fail(LocalCloudError("interrupted; everything is stopped"))
+    progress.heading(f"{time.monotonic() - began:.0f} s")
+    if failed:
+        progress.say(f"These steps did not do what they should: {'; '.join(failed)}.")
+        progress.say(f"The servers' logs are in {RUN.logs}.")
+        return 1
+    progress.say("Every step did what it should. `make up` keeps the local cloud running to try more.")
+    return 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

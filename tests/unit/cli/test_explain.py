@@ -1,0 +1,249 @@
+"""`sallyport explain`: why an exchange ended as it did."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sallyport_cli.explain import explanation
+from sallyport_cli.failure import Exit
+from tests.support.fake_aws import FakeAws
+from tests.support.fake_dynamodb import FakeDynamoDb
+from tests.unit.cli.conftest import Run
+
+ID = "0f9d2c4be0c54f6f"
+
+DENIED: dict[str, Any] = {
+    "id": ID,
+    "time": "2026-11-20T12:00:00.000Z",
+    "kind": "exchange",
+    "route": "POST /",
+    "outcome": "denied",
+    "reason": "no-profile-matched",
+    "detail": "none of 2 profile(s) for this role matches this identity",
+    "cure": "change the condition",
+    "source_ip": "192.0.2.7",
+    "user_agent": "aws-cli/1.44",
+    "anchor": {"name": "contoso", "id": "1", "arn": "arn:aws:rolesanywhere:x:1:trust-anchor/1"},
+    "subject": "b0c1",
+    "attributes": {"token:oid": "b0c1"},
+    "request": {"role_arn": "arn:aws:iam::111122223333:role/r", "duration": 3600, "session_name": "me"},
+    "trace": [
+        {
+            "profile": "reader",
+            "outcome": "not-matched",
+            "reason": "condition-not-met",
+            "conditions": [
+                {
+                    "operator": "StringEquals",
+                    "key": "token:oid",
+                    "expected": ["aaaa", "bbbb"],
+                    "expected_omitted": 3,
+                    "actual": "b0c1",
+                    "outcome": "no-match",
+                },
+                {
+                    "operator": "StringEquals",
+                    "key": "token:tid",
+                    "expected": ["t"],
+                    "actual": "t",
+                    "outcome": "match",
+                },
+                {
+                    "operator": "StringEquals",
+                    "key": "token:appid",
+                    "expected": ["app"],
+                    "actual": None,
+                    "outcome": "missing",
+                },
+            ],
+        },
+        {"profile": "stopped", "outcome": "disabled", "reason": "profile-disabled"},
+        {"profile": "other", "outcome": "not-named", "reason": "not-named"},
+    ],
+    "trace_omitted": 4,
+    "notes": ["idtyp-missing"],
+}
+
+GRANTED: dict[str, Any] = {
+    **{key: value for key, value in DENIED.items() if key not in {"reason", "detail", "cure", "trace"}},
+    "outcome": "granted",
+    "profile": {"name": "reader", "id": "2", "arn": "arn:aws:rolesanywhere:x:1:profile/2"},
+    "grant": {
+        "role_arn": "arn:aws:iam::111122223333:role/r",
+        "session_name": "contoso-b0c1",
+        "source_identity": "contoso.b0c1",
+        "duration": 1800,
+        "tags": {"TenantID": "t"},
+        "transitive": ["TenantID"],
+        "issuance": "assume-role",
+        "external_id": "sallyport:1:2",
+    },
+    "issued": {
+        "access_key_id": "ASIAEXAMPLE",
+        "assumed_role_arn": "arn:aws:sts::111122223333:assumed-role/r/contoso-b0c1",
+        "expiration": "2026-11-20T12:30:00Z",
+        "region": "eu-west-1",
+        "skipped_regions": ["eu-central-1"],
+        "dropped_tags": ["App"],
+        "packed_policy_size": 12,
+    },
+}
+
+
+@pytest.fixture
+def records(aws: FakeAws) -> FakeDynamoDb:
+    aws.dynamodb = FakeDynamoDb(partition_key="id", sort_key=None)
+    return aws.dynamodb
+
+
+def put(records: FakeDynamoDb, record: object) -> None:
+    text = record if isinstance(record, str) else json.dumps(record)
+    records.items[(ID, "")] = {"id": {"S": ID}, "record": {"S": text}}
+
+
+def words(record: Mapping[str, Any], source: str = "table") -> str:
+    return "\n".join(text for text, _ in explanation(record, source=source))
+
+
+def test_a_denial_is_explained_with_every_condition_expected_and_actual(run: Run, records: FakeDynamoDb) -> None:
+    put(records, DENIED)
+    out = run("explain", ID).stdout
+    assert "DENIED" in out
+    assert "reason           no-profile-matched" in out
+    assert "role             arn:aws:iam::111122223333:role/r" in out
+    assert "✗ StringEquals token:oid: no-match" in out
+    assert "expected aaaa or bbbb or 3 more" in out
+    assert "actual   b0c1" in out
+    assert "✓ StringEquals token:tid: match" in out
+    assert "- StringEquals token:appid: missing" in out
+    assert "actual   nothing" in out
+    assert "… and 4 more profiles" in out
+    assert "idtyp-missing" in out
+
+
+def test_a_denial_says_what_would_have_allowed_it_and_names_only_what_was_unmet(
+    run: Run, records: FakeDynamoDb
+) -> None:
+    put(records, DENIED)
+    out = run("explain", ID).stdout
+    remedy = out.partition("what would have allowed it")[2]
+    assert "profile reader, with StringEquals token:oid aaaa or bbbb or 3 more; and" in remedy
+    assert "StringEquals token:appid app" in remedy
+    assert "token:tid" not in remedy
+    assert "sallyport trust enable profile stopped" in remedy
+    assert "profile other was not considered" in remedy
+
+
+def test_a_grant_names_profile_region_failover_and_times(run: Run, records: FakeDynamoDb) -> None:
+    put(records, GRANTED)
+    out = run("explain", ID).stdout
+    for part in (
+        "GRANTED",
+        "profile          reader",
+        "sts region       eu-west-1",
+        "failed over from eu-central-1",
+        "expires          2026-11-20T12:30:00Z",
+        "tags             TenantID=t",
+        "external id      sallyport:1:2",
+        "dropped tags     App",
+        "token size used  12 %",
+    ):
+        assert part in out
+    assert "what would have allowed it" not in out
+
+
+def test_credentials_that_were_made_and_not_released_are_not_called_granted() -> None:
+    out = words({**GRANTED, "outcome": "failed", "reason": "record-failed"})
+    assert "no credentials were given" in out
+    assert "decided, but not released" in out
+
+
+def test_what_was_only_claimed_is_marked_as_unverified_in_every_line() -> None:
+    out = words({"id": ID, "outcome": "refused", "claimed": {"sub": "admin", "iss": "https://x"}})
+    assert "REFUSED" in out
+    assert "UNVERIFIED" in out
+    assert "claimed sub = admin" in out
+    assert "  verified" not in out.splitlines()
+
+
+def test_nothing_known_about_who_is_said_so() -> None:
+    assert "nothing was verified" in words({"outcome": "refused"})
+
+
+def test_the_json_is_the_record_itself_and_where_it_came_from(run: Run, records: FakeDynamoDb) -> None:
+    put(records, DENIED)
+    assert json.loads(run("explain", ID, "--json").stdout) == {"source": "table", "record": DENIED}
+
+
+def test_what_has_no_record_is_looked_for_in_the_log_over_empty_pages(
+    run: Run, records: FakeDynamoDb, aws: FakeAws
+) -> None:
+    line = {
+        "level": "WARNING",
+        "timestamp": "2026-11-20T12:00:00Z",
+        "exchange_id": ID,
+        "outcome": "refused",
+        "reason": "signature-wrong",
+        "role_arn": "arn:aws:iam::111122223333:role/r",
+        "claimed": {"sub": "admin"},
+    }
+    aws.logs.lines = [
+        *(["START RequestId: x"] * 5),
+        f"not JSON but with {ID}",
+        json.dumps({"exchange_id": ID, "message": "begins"}),
+        json.dumps({"exchange_id": "another", "outcome": "granted", "about": ID}),
+        json.dumps(line),
+    ]
+    out = run("explain", ID, "--log-group", "/aws/lambda/assume-role").stdout
+    assert "signature-wrong" in out
+    assert "claimed sub = admin" in out
+    assert "from the function's log" in out
+    assert "arn:aws:iam::111122223333:role/r" in out
+
+
+def test_an_unknown_exchange_is_one_sentence_with_the_next_step(run: Run, records: FakeDynamoDb) -> None:
+    result = run("explain", ID)
+    assert result.exit_code == Exit.REFUSED
+    assert "Nothing is known" in result.stderr
+    assert "--log-group" in result.stderr
+
+
+@pytest.mark.parametrize("exchange_id", ["", "a b", 'x" || "y', "a\x1b[31m", "x" * 129, "é"])
+def test_what_is_no_exchange_id_is_not_looked_up(run: Run, records: FakeDynamoDb, exchange_id: str) -> None:
+    result = run("explain", "--", exchange_id)
+    assert result.exit_code == Exit.USAGE
+    assert not records.calls
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
+def test_a_record_that_is_not_one_is_said_so(run: Run, records: FakeDynamoDb, text: str) -> None:
+    put(records, text)
+    result = run("explain", ID)
+    assert result.exit_code == Exit.REFUSED
+    assert "not a JSON object" in result.stderr
+
+
+@pytest.mark.parametrize("key", sorted({*DENIED, *GRANTED, "claimed"}))
+@pytest.mark.parametrize("value", [None, 7, "text", [], [None, 3, "x", {}], {}, {"a": None}, {"a": {"b": []}}])
+def test_any_field_may_be_missing_or_of_another_type(key: str, value: object) -> None:
+    for record in (DENIED, GRANTED):
+        assert words({**record, key: value})
+        assert words({name: field for name, field in record.items() if name != key})
+
+
+def test_nothing_that_a_caller_chose_can_act_on_the_terminal() -> None:
+    hostile = "\x1b[2J\u202e[bold]\r\n" + "x" * 5_000
+
+    def poisoned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {hostile + key if key.startswith("token:") else key: poisoned(v) for key, v in value.items()}
+        if isinstance(value, list):
+            return [poisoned(one) for one in value]
+        return hostile if isinstance(value, str) else value
+
+    for record in (DENIED, GRANTED, {"outcome": "refused", "claimed": {hostile: hostile}}):
+        out = words(poisoned(record))
+        assert not {"\x1b", "\u202e", "\r", "["} & set(out)
+        assert max(map(len, out.splitlines())) < 6_000
