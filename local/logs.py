@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -36,11 +37,13 @@ def events(logs: AwsClient, function: str, since: int) -> Iterator[Event]:
             pages = logs.get_paginator("filter_log_events").paginate(
                 logGroupName=group["logGroupName"], startTime=since
             )
-            found += [
-                Event(e["timestamp"], name, e["message"].rstrip(), f"{e['logStreamName']} {e['eventId']}")
-                for page in pages
-                for e in page["events"]
-            ]
+            places: Counter[str] = Counter()
+            for page in pages:
+                for one in page["events"]:
+                    # The emulator gives no event ids: stream, time and the place among that time's lines.
+                    at = f"{one['logStreamName']} {one['timestamp']}"
+                    places[at] += 1
+                    found.append(Event(one["timestamp"], name, one["message"].rstrip(), f"{at} {places[at]}"))
     # By time alone: the lines of one moment stay in the order in which they were written.
     yield from sorted(found, key=lambda event: event.time)
 

@@ -200,38 +200,46 @@ def _expected(condition: Mapping[str, Any]) -> str:
 
 def _remedy(record: Mapping[str, Any]) -> Iterable[Line]:
     """Say what would have allowed it, by profile: the conditions that did not hold, and no more."""
-    if record.get("outcome") not in {"denied", "refused"}:
+    outcome = _text(record.get("outcome"))
+    if outcome not in {"denied", "refused"}:
         return
     trace = [entry for entry in _list(record, "trace") if isinstance(entry, Mapping)]
     ways = [way for entry in trace if (way := _way(entry))]
-    if not trace and record.get("outcome") == "denied" and not record.get("trace_omitted"):
+    if not trace and outcome == "denied" and not record.get("trace_omitted"):
         ways.append("a profile that names this role and matches this identity; none was looked at")
     if ways:
         yield from _heading("what would have allowed it")
         yield from ((f"  {way}", "") for way in ways)
 
 
+_STANDS_BY_ITSELF = {
+    "disabled": "profile {name} matched but is disabled: sallyport trust enable profile {name}",
+    "denied": "profile {name} denies this identity, whatever others allow",
+    "not-named": "profile {name} was not considered, because the request named another",
+    "allowed": "",
+    "outranked": "",
+}
+"""What an outcome of a profile says without its conditions."""
+
+
 def _way(entry: Mapping[str, Any]) -> str:
-    """Say what one profile would have needed; nothing where it was not what stood in the way."""
+    """Say what one profile would have needed; nothing where it is no way to what was asked for."""
     name = display(_text(entry.get("profile")))
-    outcome = entry.get("outcome")
-    if outcome in {"allowed", "outranked"}:
-        return ""
-    if outcome == "disabled":
-        return f"profile {name} matched but is disabled: sallyport trust enable profile {name}"
-    if outcome == "denied":
-        return f"profile {name} denies this identity, whatever others allow"
-    if outcome == "not-named":
-        return f"profile {name} was not considered, because the request named another"
+    outcome, reason = _text(entry.get("outcome")), _text(entry.get("reason"))
+    if outcome in _STANDS_BY_ITSELF:
+        return _STANDS_BY_ITSELF[outcome].format(name=name)
+    if reason == "other-anchor":
+        return f"profile {name} allows the role through another trust anchor only"
+    detail = display(_text(entry.get("detail")), limit=512)
     unmet = [
         f"{display(_text(one.get('operator')))} {display(_text(one.get('key')))} {_expected(one)}"
         for one in _list(entry, "conditions")
         if isinstance(one, Mapping) and one.get("outcome") != "match"
     ]
-    if outcome == "not-matched" and unmet:
+    # A denying profile that did not match has no detail, and meeting it would have allowed nothing.
+    if outcome == "not-matched" and unmet and detail:
         return f"profile {name}, with {'; and '.join(unmet)}"
-    detail = display(_text(entry.get("detail") or entry.get("reason")), limit=512)
-    return f"profile {name}: {detail}" if detail else ""
+    return f"profile {name}: {detail}" if detail and outcome != "not-matched" else ""
 
 
 def _given(record: Mapping[str, Any]) -> Iterable[Line]:
@@ -293,7 +301,9 @@ def _fields(values: Mapping[str, Any], names: Sequence[str] | None) -> Iterable[
 
 
 def _omitted(count: object, what: str, *, indent: int) -> Iterable[Line]:
-    if isinstance(count, int) and count > 0:
+    if count is True:
+        yield f"{' ' * indent}… all {what} were left out: the record would have been too large", "dim"
+    elif isinstance(count, int) and count > 0:
         yield f"{' ' * indent}… and {count} more {what}; the record keeps no more", "dim"
 
 

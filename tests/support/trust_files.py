@@ -69,10 +69,16 @@ def problems(document: object, *, local_cloud: bool = False) -> list[Problem]:
     try:
         compiled(document, local_cloud=local_cloud)
     except TrustFileError as error:
-        assert error.problems
-        assert all(isinstance(p, Problem) and p.text and p.cure for p in error.problems)
-        return [p for p in error.problems if isinstance(p, Problem)]
+        return _readable(error)
     return []
+
+
+def _readable(error: TrustFileError) -> list[Problem]:
+    """Return the problems of an error, which must be some, each with a text and a cure."""
+    found = [p for p in error.problems if isinstance(p, Problem) and p.text and p.cure]
+    assert found
+    assert len(found) == len(error.problems)
+    return found
 
 
 def problem(document: object, *path: str | int) -> Problem:
@@ -90,7 +96,7 @@ def profiles_of(trust: CompiledTrust, role: str = ROLE) -> list[Profile]:
 def identity(trust: CompiledTrust, anchor: str = "contoso", **claims: Any) -> Identity:
     """Return what a verifier would have established; a claim of ``None`` is missing."""
     found = next(one for one in trust.anchors if one.name == anchor)
-    said = {"iss": found.issuer, "aud": sorted(found.audiences)[0], **claims}
+    said = {"iss": found.issuer, "aud": min(found.audiences), **claims}
     said.setdefault("oid" if found.tenant else "sub", OID)
     if found.tenant:
         said.setdefault("tid", found.tenant)

@@ -4,15 +4,16 @@ The steps carry the numbers of ``docs/architecture.md``. Everything with I/O com
 """
 
 import os
-from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Protocol
 
-from sallyport.audit.record import RecordDraft, summary
-from sallyport.errors import DeniedError, SallyportError, ThrottledError, UnavailableError
+from sallyport.audit.ledger import Ledger, Records
+from sallyport.audit.record import RecordDraft
+from sallyport.errors import DeniedError, SallyportError, ThrottledError
 from sallyport.model import (
     Credentials,
     Decision,
@@ -32,33 +33,25 @@ from sallyport.proof.oidc import LEEWAY
 from sallyport.trust.decide import authorize
 from sallyport.trust.profiles import Profile
 
-# Records that could not be put wait here for the next exchange of this instance. More than these
-# means that the table has been away for long; they are in the log in any case.
-MAX_PENDING = 100
-
-# How often one instance puts a summary of the exchanges whose proof did not verify.
-SUMMARY_EVERY = timedelta(minutes=1)
-
-# Distinct addresses counted between two summaries; an attacker with more shares one bucket.
-MAX_ADDRESSES = 200
-
 
 class Identified(Protocol):
-    """What an identifier gives: who, through which anchor, and whether a proof may be used again."""
+    """What an identifier gives: who, through which anchor, under which version of trust."""
 
     @property
     def identity(self) -> Identity: ...  # noqa: D102 - the name says it
     @property
     def anchor(self) -> OidcAnchor: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
 
 
 Identify = Callable[[Secret, RecordDraft, datetime], Identified]
 
 
 class Trust(Protocol):
-    """Profiles, and what is disabled, under one version."""
+    """Profiles of one version, and what is disabled beside all of them."""
 
-    def profiles_of_role(self, role_arn: str) -> Sequence[Profile]:
+    def profiles_of_role(self, role_arn: str, version: str) -> Sequence[Profile]:
         """Return every profile that names this role."""
 
     def disabled(self, names: Sequence[str]) -> Collection[str]:
@@ -73,13 +66,6 @@ class Spent(Protocol):
 
     def count(self, bucket: str, limit: int, expires_at: int) -> bool:
         """Count a grant; ``False`` if the limit is reached."""
-
-
-class Records(Protocol):
-    """Where records become durable."""
-
-    def put(self, record_id: str, record: str, expires_at: int) -> None:
-        """Put a record; raises ``UnavailableError`` unless it is durable."""
 
 
 class Telemetry(Protocol):
@@ -134,12 +120,9 @@ class Exchange:
         self._trust = trust
         self._spent = spent
         self._issue = issue
-        self._records = records
+        self._ledger = Ledger(records, timedelta(days=record_days))
         self._telemetry = telemetry
         self._span = span
-        self._keep = timedelta(days=record_days)
-        self._pending: deque[tuple[str, str, int]] = deque(maxlen=MAX_PENDING)
-        self._unverified = Unverified()
 
     def __call__(self, arrival: Arrival, exchange_id: ExchangeId, now: datetime) -> Exchanged:
         """Run one exchange to its end; every path leaves a record or a line in the log.
@@ -158,13 +141,13 @@ class Exchange:
             return self._steps(arrival, draft, now)
         except SallyportError as error:
             draft.error = error
-            self._refused(draft, now)
+            self._end(draft, now)
             raise
         except Exception as error:  # noqa: BLE001 - it is made loud, and ends here
             # A defect of ours: on record, and without a word of it to the caller.
             draft.error = SallyportError("unexpected", type(error).__name__)
             self._telemetry.unexpected(error, draft.log_fields())
-            self._refused(draft, now)
+            self._end(draft, now)
             raise draft.error from None
 
     def _steps(self, arrival: Arrival, draft: RecordDraft, now: datetime) -> Exchanged:
@@ -176,7 +159,7 @@ class Exchange:
         identity = draft.identity = identified.identity
         # (2) May this identity have this role, and on what terms?
         with self._span("authorize"):
-            grant = draft.grant = self._authorize(identity, request, draft, now)
+            grant = draft.grant = self._authorize(identified, request, draft, now)
         # (3) May this proof be used, and may this identity have another grant in this minute?
         self._spend(identified, grant, draft.id, now)
         # (4) Ask STS for exactly what was granted.
@@ -186,14 +169,19 @@ class Exchange:
             check_web_identity(identity, identified.anchor, credentials)
         # (5) No credentials leave without a record.
         with self._span("record"):
-            self._record(draft, now)
+            self._ledger.put(draft, now)
+        self._telemetry.finished(draft.log_fields(), level="INFO")
         # (6) The gateway answers.
         return Exchanged(draft.id, credentials, grant, identity)
 
     def _authorize(
-        self, identity: Identity, request: ExchangeRequest, draft: RecordDraft, now: datetime
+        self, identified: Identified, request: ExchangeRequest, draft: RecordDraft, now: datetime
     ) -> Grant:
-        profiles = self._trust.profiles_of_role(request.role_arn)
+        identity = identified.identity
+        # The version that the anchor was read under: an anchor and a profile that were never in
+        # force together must not decide together.
+        draft.trust_version = identified.version
+        profiles = self._trust.profiles_of_role(request.role_arn, identified.version)
         names = [f"anchor#{identity.anchor_name}", *(f"profile#{profile.name}" for profile in profiles)]
         decision = authorize(identity, request, profiles, disabled=self._trust.disabled(names), now=now)
         draft.decision = decision
@@ -203,7 +191,9 @@ class Exchange:
         identity = identified.identity
         if grant.grants_per_minute is not None:
             minute = int(now.timestamp()) // 60
-            bucket = f"{grant.profile_id}#{identity.subject}#{minute}"
+            # Hashed: a subject may be half as long as a table's key, and a key is no place for names.
+            who = sha256(f"{identity.anchor_id}#{identity.subject}".encode()).hexdigest()
+            bucket = f"{grant.profile_id}#{who}#{minute}"
             if not self._spent.count(bucket, grant.grants_per_minute, (minute + 2) * 60):
                 raise ThrottledError(
                     "profile-rate",
@@ -220,80 +210,16 @@ class Exchange:
                     cure="Fetch a fresh token for every exchange, or set replay: allow on the anchor.",
                 )
 
-    def _record(self, draft: RecordDraft, now: datetime) -> None:
-        self._flush(now)
-        try:
-            self._records.put(draft.id, draft.to_json(), self._until(now))
-        except UnavailableError as error:
-            draft.error = UnavailableError("record-failed", f"the session was not released: {error}")
-            # Made but not released: loud now, and a record as soon as the table is back.
-            self._telemetry.alarm("SessionNotReleased", draft.log_fields())
-            raise draft.error from error
-        self._telemetry.finished(draft.log_fields(), level="INFO")
-
-    def _refused(self, draft: RecordDraft, now: datetime) -> None:
+    def _end(self, draft: RecordDraft, now: datetime) -> None:
+        """Leave the traces of an exchange that gives nothing."""
         if draft.credentials is not None:
-            self._pending.append((draft.id, draft.to_json(), self._until(now)))
-        elif draft.identity is not None:
-            # A denial of somebody known: best effort, since nothing was given.
-            try:
-                self._records.put(draft.id, draft.to_json(), self._until(now))
-            except UnavailableError:
-                self._pending.append((draft.id, draft.to_json(), self._until(now)))
+            # Made, but not released: loud now, and on record as soon as that can be.
+            self._telemetry.alarm("SessionNotReleased", draft.log_fields())
+        if draft.identity is not None:
+            self._ledger.note(draft, now)
         else:
-            self._unverified.add(draft, now)
+            self._ledger.count(draft, now)
         self._telemetry.finished(draft.log_fields(), level="WARNING")
-        self._summarise(now)
-
-    def _flush(self, now: datetime) -> None:
-        """Put what waited; stops at the first failure, since the next put would fail as well."""
-        while self._pending:
-            try:
-                self._records.put(*self._pending[0])
-            except UnavailableError:
-                return
-            self._pending.popleft()
-        self._summarise(now)
-
-    def _summarise(self, now: datetime) -> None:
-        text = self._unverified.due(now)
-        if text is not None:
-            record_id, record = text
-            try:
-                self._records.put(record_id, record, self._until(now))
-            except UnavailableError:
-                self._pending.append((record_id, record, self._until(now)))
-
-    def _until(self, now: datetime) -> int:
-        return int((now + self._keep).timestamp())
-
-
-class Unverified:
-    """Counts exchanges whose proof did not verify, so that a flood costs one record a minute."""
-
-    def __init__(self) -> None:
-        self._since: datetime | None = None
-        self._reasons: Counter[str] = Counter()
-        self._addresses: Counter[str] = Counter()
-
-    def add(self, draft: RecordDraft, now: datetime) -> None:
-        """Count one."""
-        if self._since is None:
-            self._since = now
-        self._reasons[draft.error.reason if draft.error is not None else "unknown"] += 1
-        known = draft.source_ip in self._addresses or len(self._addresses) < MAX_ADDRESSES
-        self._addresses[draft.source_ip if known else "others"] += 1
-
-    def due(self, now: datetime) -> tuple[str, str] | None:
-        """Return id and text of a summary whose minute is over, and start anew."""
-        if self._since is None or now - self._since < SUMMARY_EVERY:
-            return None
-        record_id = f"unverified-{new_exchange_id()}"
-        text = summary(
-            record_id=record_id, window_start=self._since, counts=self._reasons, addresses=self._addresses
-        )
-        self._since, self._reasons, self._addresses = None, Counter(), Counter()
-        return record_id, text
 
 
 def check_web_identity(identity: Identity, anchor: OidcAnchor, credentials: Credentials) -> None:

@@ -6,21 +6,27 @@ an unknown ``kid`` asks ``refresh_keys``, which decides by itself whether it is 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from sallyport.audit.record import RecordDraft
 from sallyport.errors import ProofError, UnavailableError
 from sallyport.keys import ASK_EVERY, StoredKeys, may_ask, usable_keys
 from sallyport.model import Identity, OidcAnchor, Secret
-from sallyport.proof.jwks import KeySet
 from sallyport.proof.oidc import UnknownKeyError, UnverifiedToken, claimed, parse, verify
+
+LOOK_EVERY: Final = timedelta(seconds=10)
+"""How often one instance looks past its cache for an unknown key: anybody can write an unknown key id,
+and each look is a read. As long as the cache's own entries live, so that nothing takes longer."""
 
 
 class Anchors(Protocol):
     """Where anchors come from."""
 
-    def anchor_of_issuer(self, issuer: str) -> OidcAnchor | None:
+    def version(self) -> str | None:
+        """Return the version of trust in force, ``None`` before the first."""
+
+    def anchor_of_issuer(self, issuer: str, version: str) -> OidcAnchor | None:
         """Return the anchor that this issuer, byte for byte, belongs to."""
 
 
@@ -33,10 +39,11 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedToken:
-    """An identity, and the anchor that vouches for it."""
+    """An identity, the anchor that vouches for it, and the version of trust that has this anchor."""
 
     identity: Identity
     anchor: OidcAnchor
+    version: str
 
 
 class IdentifyToken:
@@ -52,8 +59,9 @@ class IdentifyToken:
         self._anchors = anchors
         self._keys = keys
         self._refresh = refresh
-        # When this instance last asked, per anchor: with refresh_keys away, nothing else would
-        # keep a flood of unknown key ids from invoking it again and again.
+        # When this instance last looked and asked, per anchor: with refresh_keys away, nothing else
+        # would keep a flood of unknown key ids from invoking it again and again.
+        self._looked: dict[str, datetime] = {}
         self._asked: dict[str, datetime] = {}
 
     def __call__(self, proof: Secret, draft: RecordDraft, now: datetime) -> IdentifiedToken:
@@ -66,31 +74,39 @@ class IdentifyToken:
         token = parse(proof.reveal())
         draft.claimed = claimed(token)
         draft.proof_digest = token.digest
-        anchor = self._anchors.anchor_of_issuer(token.issuer)
-        if anchor is None:
+        version = self._anchors.version()
+        anchor = None if version is None else self._anchors.anchor_of_issuer(token.issuer, version)
+        if version is None or anchor is None:
             raise ProofError(
                 "issuer-unknown",
                 "no trust anchor has this issuer, byte for byte",
                 cure="Compare the token's iss with `sallyport trust show`; a trailing slash counts.",
             )
-        return IdentifiedToken(self._verify(token, anchor, now), anchor)
+        return IdentifiedToken(self._verify(token, anchor, now), anchor, version)
 
     def _verify(self, token: UnverifiedToken, anchor: OidcAnchor, now: datetime) -> Identity:
         stored = self._keys.read(anchor.id)
         try:
             return verify(token, anchor, usable_keys(stored, anchor, now), now)
-        except (UnknownKeyError, UnavailableError) as error:
-            keys = self._asked_for(anchor, now, error)
-        return verify(token, anchor, keys, now)
-
-    def _asked_for(
-        self, anchor: OidcAnchor, now: datetime, error: UnknownKeyError | UnavailableError
-    ) -> KeySet:
-        """Return newer keys, or raise ``error`` where it is too early to ask."""
+        except (UnknownKeyError, UnavailableError):
+            # A key that this instance does not know may have been fetched on another's asking.
+            if not _due(self._looked, anchor, now, LOOK_EVERY):
+                raise
         stored = self._keys.read(anchor.id, fresh=True)
-        own = self._asked.get(anchor.id)
-        if not may_ask(stored, now) or (own is not None and now - own < ASK_EVERY):
-            raise error
-        self._asked[anchor.id] = now
+        try:
+            return verify(token, anchor, usable_keys(stored, anchor, now), now)
+        except (UnknownKeyError, UnavailableError):
+            if not (may_ask(stored, now) and _due(self._asked, anchor, now, ASK_EVERY)):
+                raise
         self._refresh(anchor.id)
-        return usable_keys(self._keys.read(anchor.id, fresh=True), anchor, now)
+        stored = self._keys.read(anchor.id, fresh=True)
+        return verify(token, anchor, usable_keys(stored, anchor, now), now)
+
+
+def _due(last: dict[str, datetime], anchor: OidcAnchor, now: datetime, every: timedelta) -> bool:
+    """Tell whether it is time again for an anchor, and if so, count from now."""
+    before = last.get(anchor.id)
+    if before is not None and now - before < every:
+        return False
+    last[anchor.id] = now
+    return True

@@ -3,15 +3,14 @@
 A function whose settings are wrong raises ``ConfigurationError`` in init and never serves.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import urlsplit
 
 from sallyport.errors import ConfigurationError
+from sallyport.web_address import parse_web_address
 
 # More Regions than these make the worst case of a failover longer than the function may run.
 MAX_STS_REGIONS = 3
@@ -24,18 +23,15 @@ _SUFFIXES = (
     ("eusc-", "amazonaws.eu"),
     ("us-iso-", "c2s.ic.gov"),
     ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
 )
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether the URL's host is a loopback address literal or ``localhost``."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    """Tell whether this is a web address whose host is a loopback address literal or ``localhost``."""
+    address = parse_web_address(url)
+    return address is not None and address.is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ DENIED: dict[str, Any] = {
             "profile": "reader",
             "outcome": "not-matched",
             "reason": "condition-not-met",
+            "detail": "StringEquals on token:oid expects 'aaaa' and it is 'b0c1'",
             "conditions": [
                 {
                     "operator": "StringEquals",
@@ -59,6 +60,21 @@ DENIED: dict[str, Any] = {
                 },
             ],
         },
+        {
+            "profile": "nobody-from-lab",
+            "outcome": "not-matched",
+            "reason": "condition-not-met",
+            "conditions": [
+                {
+                    "operator": "StringEquals",
+                    "key": "token:tid",
+                    "expected": ["lab"],
+                    "actual": "t",
+                    "outcome": "no-match",
+                }
+            ],
+        },
+        {"profile": "elsewhere", "outcome": "not-matched", "reason": "other-anchor"},
         {"profile": "stopped", "outcome": "disabled", "reason": "profile-disabled"},
         {"profile": "other", "outcome": "not-named", "reason": "not-named"},
     ],
@@ -134,6 +150,21 @@ def test_a_denial_says_what_would_have_allowed_it_and_names_only_what_was_unmet(
     assert "token:tid" not in remedy
     assert "sallyport trust enable profile stopped" in remedy
     assert "profile other was not considered" in remedy
+    assert "profile elsewhere allows the role through another trust anchor only" in remedy
+
+
+def test_a_denying_profile_that_did_not_match_is_no_way_to_be_allowed(run: Run, records: FakeDynamoDb) -> None:
+    put(records, DENIED)
+    out = run("explain", ID).stdout
+    assert "nobody-from-lab" in out
+    assert "nobody-from-lab" not in out.partition("what would have allowed it")[2]
+
+
+def test_a_trace_that_was_left_out_of_a_record_is_said_so() -> None:
+    record = {key: value for key, value in DENIED.items() if key != "trace"}
+    out = words({**record, "trace_omitted": True})
+    assert "all profiles were left out" in out
+    assert "none was looked at" not in out
 
 
 def test_a_grant_names_profile_region_failover_and_times(run: Run, records: FakeDynamoDb) -> None:

@@ -188,7 +188,11 @@ def test_all_problems_are_found_at_once() -> None:
     document = trust_file(
         {"a": profile(duration="13h"), "b": profile(roles=["*"]), "c": profile(trust_anchor="nobody")}
     )
-    assert {p.path[:2] for p in problems(document)} == {("profiles", "a"), ("profiles", "b"), ("profiles", "c")}
+    assert {p.path[:2] for p in problems(document)} == {
+        ("profiles", "a"),
+        ("profiles", "b"),
+        ("profiles", "c"),
+    }
 
 
 def test_endless_depth_is_refused_before_anything_walks_through_it() -> None:
@@ -247,7 +251,7 @@ def test_certificate_authorities_are_not_supported_yet() -> None:
     ],
 )
 def test_what_is_no_issuer_is_refused(issuer: str) -> None:
-    assert problem(trust_file({}, {"a": plain(issuer)}), "trust_anchors", "a", "issuer") or issuer
+    problem(trust_file({}, {"a": plain(issuer)}), "trust_anchors", "a", "issuer")
 
 
 @pytest.mark.parametrize(
@@ -312,23 +316,23 @@ def test_a_microsoft_issuer_needs_the_dialect_and_names_the_tenant(issuer: str) 
 def test_what_no_token_of_one_microsoft_tenant_carries_is_refused(issuer: str) -> None:
     for dialect in ("entra", "plain") if "example" not in issuer else ("entra",):
         document = anchor(issuer=issuer, dialect=dialect)
-        assert problem(document, "trust_anchors", "contoso", "issuer")
+        problem(document, "trust_anchors", "contoso", "issuer")
 
 
 @pytest.mark.parametrize("audience", ["https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"])
 def test_graph_tokens_cannot_be_verified_so_their_audience_is_refused(audience: str) -> None:
-    assert problem(anchor(audiences=[audience]), "trust_anchors", "contoso", "audiences", 0)
+    problem(anchor(audiences=[audience]), "trust_anchors", "contoso", "audiences", 0)
 
 
 @pytest.mark.parametrize("audience", ["https://management.azure.com/", "https://Management.azure.com"])
 def test_the_audience_of_azure_resource_manager_must_be_accepted_on_purpose(audience: str) -> None:
-    assert problem(anchor(audiences=[audience]), "trust_anchors", "contoso", "audiences", 0)
+    problem(anchor(audiences=[audience]), "trust_anchors", "contoso", "audiences", 0)
     assert not problems(anchor(audiences=[audience], allow_arm_audience=True))
 
 
 def test_only_microsofts_tokens_have_an_audience_of_azure_resource_manager() -> None:
     document = trust_file({}, {"a": plain(allow_arm_audience=True)})
-    assert problem(document, "trust_anchors", "a", "allow_arm_audience")
+    problem(document, "trust_anchors", "a", "allow_arm_audience")
 
 
 @pytest.mark.parametrize(
@@ -360,7 +364,7 @@ def test_an_anchor_with_a_bad_setting_is_refused(change: dict[str, Any]) -> None
 
 def test_keys_come_from_this_machine_in_the_local_cloud_alone() -> None:
     document = anchor(local_discovery="http://127.0.0.1:8400/.well-known/openid-configuration")
-    assert problem(document, "trust_anchors", "contoso", "local_discovery")
+    problem(document, "trust_anchors", "contoso", "local_discovery")
     assert not problems(document, local_cloud=True)
 
 
@@ -411,14 +415,14 @@ def test_every_spelling_of_loopback_will_do(address: str) -> None:
     ],
 )
 def test_a_role_is_one_role(role: str) -> None:
-    assert problem(one(roles=[role]), "profiles", "reader", "roles", 0)
+    problem(one(roles=[role]), "profiles", "reader", "roles", 0)
     deny = trust_file({"reader": profile(roles=[role], effect="deny")})
-    assert problem(deny, "profiles", "reader", "roles", 0)
+    problem(deny, "profiles", "reader", "roles", 0)
 
 
 def test_a_profile_has_roles() -> None:
-    assert problem(one(roles=[]), "profiles", "reader", "roles")
-    assert problem(one(roles=None), "profiles", "reader")
+    problem(one(roles=[]), "profiles", "reader", "roles")
+    problem(one(roles=None), "profiles", "reader")
 
 
 # --- who ------------------------------------------------------------------------------------------
@@ -469,13 +473,13 @@ def test_without_a_condition_on_who_a_profile_must_say_unconditional(
 
 
 def test_unconditional_beside_a_condition_on_who_is_a_contradiction() -> None:
-    assert problem(one(unconditional=True), "profiles", "reader", "unconditional")
+    problem(one(unconditional=True), "profiles", "reader", "unconditional")
 
 
 @pytest.mark.parametrize("value", ["system:serviceaccount:*", "s*", "repo:*", "spiffe://*", "arn:aws:*"])
 def test_a_beginning_that_every_subject_has_says_nobody(value: str) -> None:
     document = of_plain(condition={"StringLike": {"token:sub": value}})
-    assert problem(document, "profiles", "reader", "condition")
+    problem(document, "profiles", "reader", "condition")
 
 
 @pytest.mark.parametrize(
@@ -577,7 +581,7 @@ def test_a_condition_that_excludes_nobody_or_everybody_is_refused(
     blocks: dict[str, Any] = {"StringEquals": {"token:oid": OID}}
     blocks.setdefault(operator, {})
     blocks[operator] = {**blocks[operator], key: expected}
-    assert problem(one(condition=blocks), "profiles", "reader", "condition", operator, key)
+    problem(one(condition=blocks), "profiles", "reader", "condition", operator, key)
 
 
 @pytest.mark.parametrize(
@@ -626,9 +630,9 @@ def test_a_denying_profile_needs_no_condition_on_who() -> None:
 
 
 def test_a_denying_profile_without_a_condition_must_say_unconditional() -> None:
-    assert problem(trust_file({"no": profile(effect="deny", condition=None)}), "profiles", "no")
+    problem(trust_file({"no": profile(effect="deny", condition=None)}), "profiles", "no")
     both = trust_file({"no": profile(effect="deny", unconditional=True)})
-    assert problem(both, "profiles", "no", "unconditional")
+    problem(both, "profiles", "no", "unconditional")
 
 
 def test_a_denying_profile_issues_nothing() -> None:
@@ -644,7 +648,7 @@ def test_overlapping_profiles_with_different_terms_need_different_priorities() -
         return trust_file({"a": profile(priority=first), "b": profile(priority=second, duration="15m")})
 
     for priorities in ((None, None), (1, None), (None, 1), (1, 1)):
-        assert problem(two(*priorities), "profiles", "b", "priority")
+        problem(two(*priorities), "profiles", "b", "priority")
     assert not problems(two(1, 2))
 
 
@@ -686,10 +690,16 @@ def test_a_roles_profiles_fit_into_an_item() -> None:
 @pytest.mark.parametrize("field", ["session_name", "source_identity"])
 @pytest.mark.parametrize(
     "source",
-    ["${token:oid}", "fabrikam-${token:oid}", "contoso-all", "contoso-${token:tid}", "contoso-${x509:Subject/CN}"],
+    [
+        "${token:oid}",
+        "fabrikam-${token:oid}",
+        "contoso-all",
+        "contoso-${token:tid}",
+        "contoso-${x509:Subject/CN}",
+    ],
 )
 def test_a_name_carries_the_anchor_and_the_subject(field: str, source: str) -> None:
-    assert problem(one(**{field: source}), "profiles", "reader", field)
+    problem(one(**{field: source}), "profiles", "reader", field)
 
 
 def test_names_of_different_templates_can_never_meet() -> None:
@@ -725,8 +735,8 @@ def test_anchors_of_which_one_begins_the_other_share_no_names() -> None:
             anchors,
         )
 
-    assert problem(two(), "profiles", "b", "session_name")
-    assert problem(two(session_name="con-toso.${token:sub}"), "profiles", "b", "session_name")
+    problem(two(), "profiles", "b", "session_name")
+    problem(two(session_name="con-toso.${token:sub}"), "profiles", "b", "session_name")
     anchors = {"con": plain(), "contoso": plain("https://other.example.com")}
     document = two(session_name="contoso-${token:sub}")
     document["profiles"]["b"]["trust_anchor"] = "contoso"
@@ -787,8 +797,8 @@ def test_tags_may_contain_what_sts_takes() -> None:
 def test_transitive_tags_are_required_session_tags() -> None:
     tags = {"A": "a", "B": {"value": "b", "optional": True}}
     assert not problems(one(session_tags=tags, transitive_tags=["a"]))
-    assert problem(one(session_tags=tags, transitive_tags=["B"]), "profiles", "reader", "transitive_tags", 0)
-    assert problem(one(session_tags=tags, transitive_tags=["C"]), "profiles", "reader", "transitive_tags", 0)
+    problem(one(session_tags=tags, transitive_tags=["B"]), "profiles", "reader", "transitive_tags", 0)
+    problem(one(session_tags=tags, transitive_tags=["C"]), "profiles", "reader", "transitive_tags", 0)
 
 
 @pytest.mark.parametrize(
@@ -802,7 +812,7 @@ def test_transitive_tags_are_required_session_tags() -> None:
 def test_a_tag_that_the_policy_looks_at_is_required(statement: dict[str, Any]) -> None:
     policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", **statement}}
     optional = one(session_tags={"App": {"value": "${token:appid}", "optional": True}}, session_policy=policy)
-    assert problem(optional, "profiles", "reader", "session_tags", "App")
+    problem(optional, "profiles", "reader", "session_tags", "App")
     assert not problems(one(session_tags={"App": "${token:appid}"}, session_policy=policy))
     other = one(session_tags={"AppId": {"value": "a", "optional": True}}, session_policy=policy)
     assert not problems(other)
@@ -877,36 +887,38 @@ def test_a_session_policy_with_substitutions_in_the_right_places_is_not(policy: 
     ],
 )
 def test_a_managed_policy_is_one_that_sts_takes(arn: str) -> None:
-    assert problem(one(managed_policies=[arn]), "profiles", "reader", "managed_policies", 0)
+    problem(one(managed_policies=[arn]), "profiles", "reader", "managed_policies", 0)
 
 
 def test_managed_policies_are_at_most_ten_of_the_roles_account() -> None:
     own = [f"arn:aws:iam::{ACCOUNT}:policy/team/${{token:tid}}", "arn:aws:iam::aws:policy/ReadOnlyAccess"]
     assert not problems(one(managed_policies=own))
     eleven = [f"arn:aws:iam::{ACCOUNT}:policy/p{i}" for i in range(11)]
-    assert problem(one(managed_policies=eleven), "profiles", "reader", "managed_policies")
+    problem(one(managed_policies=eleven), "profiles", "reader", "managed_policies")
 
 
 def test_inline_and_managed_policies_share_one_limit() -> None:
     policy = statement(Resource="arn:aws:s3:::" + "b" * 1_900)
     assert not problems(one(session_policy=policy))
     long = [f"arn:aws:iam::{ACCOUNT}:policy/{'p' * 100}"]
-    assert problem(one(session_policy=policy, managed_policies=long), "profiles", "reader", "session_policy")
+    problem(one(session_policy=policy, managed_policies=long), "profiles", "reader", "session_policy")
 
 
 @pytest.mark.parametrize(
     "own", [{"session_policy": POLICY}, {"managed_policies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}]
 )
 def test_a_callers_policy_never_stands_beside_the_profiles(own: dict[str, Any]) -> None:
-    assert problem(one(accept_caller_policy=True, **own), "profiles", "reader", "accept_caller_policy")
+    problem(one(accept_caller_policy=True, **own), "profiles", "reader", "accept_caller_policy")
 
 
 # --- durations and issuance -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("duration", ["14m", "899s", "0s", "1", "1h\n", "-1h", "61m", "12h", "1.5h", "43200s"])
+@pytest.mark.parametrize(
+    "duration", ["14m", "899s", "0s", "1", "1h\n", "-1h", "61m", "12h", "1.5h", "43200s"]
+)
 def test_a_duration_that_aws_does_not_allow_is_refused(duration: str) -> None:
-    assert problem(one(duration=duration), "profiles", "reader", "duration")
+    problem(one(duration=duration), "profiles", "reader", "duration")
 
 
 def test_the_cure_for_more_than_an_hour_is_web_identity() -> None:
@@ -924,7 +936,7 @@ def web(**changes: Any) -> dict[str, Any]:
 def test_web_identity_allows_twelve_hours_and_conditions_on_what_binds() -> None:
     assert not problems(web())
     assert not problems(web(condition={"StringEquals": {"token:sub": OID, "token:aud": "urn://team-a"}}))
-    assert problem(web(duration="13h"), "profiles", "reader", "duration")
+    problem(web(duration="13h"), "profiles", "reader", "duration")
 
 
 @pytest.mark.parametrize(
@@ -936,7 +948,12 @@ def test_web_identity_allows_twelve_hours_and_conditions_on_what_binds() -> None
         {"managed_policies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]},
         {"grants_per_minute": 5},
         {"condition": {"StringEquals": {"token:sub": OID, "token:appid": "x"}}},
-        {"condition": {"StringEquals": {"token:sub": OID}, "IpAddress": {"request:SourceIp": "192.0.2.0/24"}}},
+        {
+            "condition": {
+                "StringEquals": {"token:sub": OID},
+                "IpAddress": {"request:SourceIp": "192.0.2.0/24"},
+            }
+        },
     ],
 )
 def test_what_does_not_bind_with_web_identity_must_be_called_advisory(change: dict[str, Any]) -> None:
@@ -949,13 +966,13 @@ def test_what_does_not_bind_with_web_identity_must_be_called_advisory(change: di
 def test_replay_protection_does_not_bind_with_web_identity() -> None:
     document = web()
     document["trust_anchors"]["contoso"]["replay"] = "once"
-    assert problem(document, "profiles", "reader", "issuance")
+    problem(document, "profiles", "reader", "issuance")
     document["profiles"]["reader"]["advisory"] = True
     assert not problems(document)
 
 
 def test_advisory_has_no_meaning_where_everything_binds() -> None:
-    assert problem(one(advisory=True), "profiles", "reader", "advisory")
+    problem(one(advisory=True), "profiles", "reader", "advisory")
 
 
 def test_azp_must_be_looked_at_where_sts_goes_by_it() -> None:

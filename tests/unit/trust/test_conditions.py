@@ -185,7 +185,7 @@ def test_names_of_values_are_case_sensitive() -> None:
     ],
 )
 def test_a_denying_profile_takes_doubt_for_a_match_and_an_allowing_one_never(
-    operator: str, said: str, counts: bool
+    operator: str, said: str, *, counts: bool
 ) -> None:
     condition = compile_condition(operator, "token:x", "a")
     assert condition.counts(said, Effect.DENY) is counts

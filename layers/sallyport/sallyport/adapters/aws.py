@@ -13,6 +13,8 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ContainerProvider, CredentialResolver, EnvProvider, ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError
+from botocore.utils import ContainerMetadataFetcher
 
 from sallyport.adapters.http import HttpResponse, TimeLimits, Transport
 from sallyport.errors import SallyportError, UnavailableError
@@ -50,23 +52,41 @@ ATTEMPTS = 2
 PAUSE_SECONDS = 0.05
 
 
+class _OwnCredentialsFetcher(ContainerMetadataFetcher):
+    """Lambda's own endpoint on loopback; botocore's nine seconds are meant for one across a network."""
+
+    TIMEOUT_SECONDS = 0.5
+    RETRY_ATTEMPTS = 2
+    SLEEP_TIME = 0.1
+
+
+# What one look for the function's own credentials may take; the looks after it are in memory.
+CREDENTIALS_SECONDS = 1.2
+
+
 def function_credentials() -> CredentialSource:
     """Return the execution role's credentials, looked up at the first call and not before.
 
     After a SnapStart restore they come from the container endpoint, otherwise from the environment
     (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-best-practices.html); asking in init
-    would freeze a snapshot's credentials into every copy of it.
+    would freeze a snapshot's credentials into every copy of it. Its only error is
+    ``UnavailableError``.
     """
-    resolver = CredentialResolver(providers=[ContainerProvider(), EnvProvider()])
+    fetcher = _OwnCredentialsFetcher()
+    resolver = CredentialResolver(providers=[ContainerProvider(fetcher=fetcher), EnvProvider()])
     held: list[Any] = []
 
     def credentials() -> ReadOnlyCredentials:
-        if not held:
-            found = resolver.load_credentials()
-            if found is None:
-                raise UnavailableError("no-credentials", "the function has no credentials of its own")
-            held.append(found)
-        frozen: ReadOnlyCredentials = held[0].get_frozen_credentials()
+        try:
+            if not held:
+                found = resolver.load_credentials()
+                if found is None:
+                    raise UnavailableError("no-credentials", "the function has no credentials of its own")
+                held.append(found)
+            frozen: ReadOnlyCredentials = held[0].get_frozen_credentials()
+        except BotoCoreError as error:
+            # By its type alone: the text may hold what the endpoint answered.
+            raise UnavailableError("no-credentials", type(error).__name__) from None
         return frozen
 
     return credentials
@@ -84,7 +104,7 @@ class SignedService:
     limits: TimeLimits
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
-        """Sign (SigV4) and send; raises ``NetworkError`` and nothing else."""
+        """Sign (SigV4) and send; raises ``UnavailableError`` and nothing else."""
         request = AWSRequest("POST", self.url.rstrip("/") + path, headers=dict(headers), data=body)
         SigV4Auth(self.credentials(), self.name, self.region).add_auth(request)
         return self.transport("POST", request.url, dict(request.headers.items()), body, self.limits)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from urllib.parse import quote
 
 from sallyport.adapters.aws import SignedService
 from sallyport.errors import UnavailableError
@@ -15,9 +16,12 @@ def key_refresher(service: SignedService, function: str) -> Callable[[str], None
     https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html.
     """
 
+    # The colon before the alias percent-encoded, as the SDKs send it: the signature covers the path.
+    path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
+
     def refresh(anchor_id: str) -> None:
         response = service.post(
-            f"/2015-03-31/functions/{function}/invocations",
+            path,
             {"Content-Type": "application/json", "X-Amz-Invocation-Type": "RequestResponse"},
             json.dumps({"anchor_ids": [anchor_id], "asked": True}).encode(),
         )

@@ -69,12 +69,14 @@ def pooled_transport(*, connections: int = 4) -> Transport:
             )
             try:
                 data = response.read(MAX_RESPONSE_BYTES + 1)
+                if len(data) > MAX_RESPONSE_BYTES:
+                    # What is left of it must not be read as the answer to the next request.
+                    response.close()
+                    raise NetworkError("answer-too-large", f"more than {MAX_RESPONSE_BYTES} bytes")
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise NetworkError("no-answer", type(error).__name__) from None
-        if len(data) > MAX_RESPONSE_BYTES:
-            raise NetworkError("answer-too-large", f"more than {MAX_RESPONSE_BYTES} bytes")
         return HttpResponse(response.status, data)
 
     return send

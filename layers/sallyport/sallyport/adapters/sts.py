@@ -21,9 +21,28 @@ API_VERSION = "2011-06-15"
 # finding out, not every one. Short, because the ordered list says where the operator wants to be.
 DOWN_SECONDS = 30.0
 
+# How long after the first try for a grant another one may begin, be it at the next Region or with fewer
+# tags. Enough for all but the last of the Regions that may be configured to not answer; the caller
+# waits for all of it, and so does API Gateway.
+LAST_TRY_SECONDS = 4.5
+
 # STS says these about itself, not about the request: the next Region may know better.
 _REGION_AWAY = frozenset({"RegionDisabledException", "RegionDisabled"})
 _TOO_LARGE = frozenset({"PackedPolicyTooLarge", "PackedPolicyTooLargeException"})
+
+# These are about this function or the issuer, not about the grant; the caller may try again.
+_OUR_OWN = frozenset(
+    {
+        "ExpiredToken",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+    }
+)
+_ISSUER_AWAY = frozenset({"IDPCommunicationError", "IDPCommunicationErrorException"})
 
 
 class StsDeniedError(DeniedError):
@@ -69,13 +88,14 @@ class Sts:
         Raises:
             StsDeniedError: STS refused; its code is the reason, its text the detail (operator's).
             ThrottledError: STS's quota is used up.
-            UnavailableError: no Region answered.
+            UnavailableError: no Region answered, or not in time.
         """
+        last_try = self._clock() + LAST_TRY_SECONDS
         dropped: list[str] = []
         while True:
             kept = tuple(tag for tag in grant.tags if tag.key not in dropped)
             try:
-                credentials = self._ask(replace(grant, tags=kept), token)
+                credentials = self._ask(replace(grant, tags=kept), token, last_try)
             except StsDeniedError as error:
                 left = [key for key in grant.droppable if key not in dropped]
                 if error.reason not in _TOO_LARGE or not left:
@@ -84,11 +104,13 @@ class Sts:
                 continue
             return replace(credentials, dropped_tags=tuple(dropped))
 
-    def _ask(self, grant: Grant, token: Secret) -> Credentials:
+    def _ask(self, grant: Grant, token: Secret, last_try: float) -> Credentials:
         signed = grant.issuance is Issuance.ASSUME_ROLE
         form = assume_role_form(grant) if signed else web_identity_form(grant, token)
         skipped: list[str] = []
         for regional in self._in_order():
+            if self._clock() > last_try:
+                raise UnavailableError("sts-too-slow", f"no grant within {LAST_TRY_SECONDS} s")
             try:
                 response = regional.send(form, signed=signed)
             except NetworkError:
@@ -103,6 +125,10 @@ class Sts:
             if response.status >= SERVER_ERRORS or code in _REGION_AWAY:
                 skipped.append(self._mark_down(regional))
                 continue
+            if code in _ISSUER_AWAY:
+                raise UnavailableError("sts-issuer-away", f"{regional.region}: {text}")
+            if signed and code in _OUR_OWN:
+                raise UnavailableError("sts-own-credentials", f"{regional.region}: {code}")
             raise StsDeniedError(code, text)
         raise UnavailableError("sts-unavailable", f"no answer from {', '.join(skipped)}")
 

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from sallyport.adapters.aws import AwsError, JsonService
+from sallyport.audit.ledger import RecordExistsError
 from sallyport.errors import UnavailableError
 from sallyport.keys import ASK_EVERY, FetchedKeys
 from sallyport.model import ExchangeId, OidcAnchor
+from sallyport.trust.limits import MAX_ISSUER_LENGTH
 from sallyport.trust.profiles import Profile, load_anchor, load_profile
 
 # How long anything that can revoke (version, disabled, keys) is believed without another look.
@@ -27,6 +29,10 @@ CACHE_ENTRIES = 512
 
 # DynamoDB's own limit for one BatchGetItem.
 BATCH_GET = 100
+
+# Batches for what may be disabled in one exchange: an anchor and all profiles of a role take two, and
+# one that DynamoDB answered in part is asked for the rest once.
+MAX_BATCHES = 3
 
 Item = Mapping[str, Any]
 Clock = Callable[[], float]
@@ -96,10 +102,10 @@ class TrustTable:
         """Return the id of the version in force, or ``None`` before the first apply."""
         return self._pointer.get("current", self._read_pointer)
 
-    def anchor_of_issuer(self, issuer: str) -> OidcAnchor | None:
+    def anchor_of_issuer(self, issuer: str, version: str) -> OidcAnchor | None:
         """Return the anchor that this issuer, byte for byte, belongs to."""
-        version = self.version()
-        if version is None:
+        if len(issuer) > MAX_ISSUER_LENGTH:
+            # No anchor has it, and as a key DynamoDB would not take it.
             return None
 
         def load() -> OidcAnchor | None:
@@ -108,29 +114,30 @@ class TrustTable:
 
         return self._anchors.get(f"{version} {issuer}", load)
 
-    def profiles_of_role(self, role_arn: str) -> tuple[Profile, ...]:
+    def profiles_of_role(self, role_arn: str, version: str) -> tuple[Profile, ...]:
         """Return every profile that names this role; none means that nobody may have it."""
-        version = self.version()
-        if version is None:
-            return ()
 
         def load() -> tuple[Profile, ...]:
             document = self._document(f"role#{role_arn}", version)
             if document is None:
                 return ()
-            return tuple(load_profile(profile) for profile in document["profiles"])
+            profiles = document.get("profiles")
+            if not isinstance(profiles, list):
+                raise UnavailableError("trust-malformed", "a role's item has no list of profiles")
+            return tuple(load_profile(profile) for profile in profiles)
 
         return self._roles.get(f"{version} {role_arn}", load)
 
     def disabled(self, names: Sequence[str]) -> frozenset[str]:
         """Return those of ``profile#<name>`` and ``anchor#<name>`` that an operator has disabled."""
-        unknown = [name for name in names if self._disabled.held(name) is None]
-        there: set[str] = set()
-        for start in range(0, len(unknown), BATCH_GET):
-            there |= self._tombstones(unknown[start : start + BATCH_GET])
+        states = {name: self._disabled.held(name) for name in names}
+        unknown = [name for name, state in states.items() if state is None]
+        there = self._tombstones(unknown)
         for name in unknown:
-            self._disabled.put(name, name in there)
-        return frozenset(name for name in names if name in there or self._disabled.held(name))
+            states[name] = self._disabled.put(name, name in there)
+        # From what was looked up above and not from the cache: an entry can end in between, and
+        # what was disabled must not read as enabled then.
+        return frozenset(name for name, state in states.items() if state)
 
     def anchors(self) -> tuple[OidcAnchor, ...]:
         """Return all anchors of the current version (for the refresh of keys; one query)."""
@@ -148,8 +155,8 @@ class TrustTable:
             }
             if start:
                 arguments["ExclusiveStartKey"] = start
-            page = self._dynamodb.call("Query", arguments)
-            found += [load_anchor(json.loads(item["document"]["S"])) for item in page.get("Items", [])]
+            page = _ask(self._dynamodb, "Query", arguments)
+            found += [load_anchor(_parsed(item)) for item in page.get("Items", [])]
             start = page.get("LastEvaluatedKey")
             if not start:
                 return tuple(found)
@@ -160,10 +167,7 @@ class TrustTable:
 
     def _document(self, key: str, version: str) -> dict[str, Any] | None:
         item = self._get({"pk": {"S": key}, "version": {"S": version}})
-        if item is None:
-            return None
-        document: dict[str, Any] = json.loads(item["document"]["S"])
-        return document
+        return None if item is None else _parsed(item)
 
     def _get(self, key: Item) -> Item | None:
         answer = _ask(
@@ -175,15 +179,16 @@ class TrustTable:
     def _tombstones(self, names: Sequence[str]) -> frozenset[str]:
         keys: list[Item] = [{"pk": {"S": f"disabled#{name}"}, "version": {"S": "-"}} for name in names]
         found: set[str] = set()
-        # DynamoDB may answer in part; a tombstone that was not looked at must not read as absent.
-        for _ in range(3):
+        for _ in range(MAX_BATCHES):
+            if not keys:
+                return frozenset(found)
             answer = _ask(
                 self._dynamodb,
                 "BatchGetItem",
                 {
                     "RequestItems": {
                         self._table: {
-                            "Keys": keys,
+                            "Keys": keys[:BATCH_GET],
                             "ConsistentRead": True,
                             "ProjectionExpression": "pk",
                         }
@@ -192,10 +197,22 @@ class TrustTable:
             )
             items = answer.get("Responses", {}).get(self._table, [])
             found |= {item["pk"]["S"].removeprefix("disabled#") for item in items}
-            keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-            if not keys:
-                return frozenset(found)
-        raise UnavailableError("trust-unreadable", "what is disabled could not be read")
+            # DynamoDB may answer in part; a tombstone that was not looked at must not read as absent.
+            left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            keys = [*left, *keys[BATCH_GET:]]
+        if keys:
+            raise UnavailableError("trust-unreadable", "what is disabled could not be read")
+        return frozenset(found)
+
+
+def _parsed(item: Item) -> dict[str, Any]:
+    try:
+        document = json.loads(item["document"]["S"])
+    except (KeyError, TypeError, ValueError):
+        document = None
+    if not isinstance(document, dict):
+        raise UnavailableError("trust-malformed", "an item of the trust table is no document")
+    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +373,11 @@ class RecordsTable:
         self._table = table
 
     def put(self, record_id: str, record: str, expires_at: int) -> None:
-        """Put one record; raises ``UnavailableError`` unless it is durable.
+        """Put one record; the condition holds for a second try of the same put, and for nothing else.
 
-        The condition holds for a second try of the same put, and for nothing else.
+        Raises:
+            RecordExistsError: another record has this id.
+            UnavailableError: it is not known to be durable.
         """
         try:
             _ask(
@@ -377,7 +396,7 @@ class RecordsTable:
                 },
             )
         except ConditionFailed:
-            raise UnavailableError("record-exists", "a record with this id is there already") from None
+            raise RecordExistsError("record-exists", "another record with this id is there") from None
 
 
 class AuditTable:

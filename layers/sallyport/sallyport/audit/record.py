@@ -32,8 +32,12 @@ MAX_PROFILES = 20
 MAX_CONDITIONS = 12
 MAX_EXPECTED = 4
 MAX_NOTES = 20
-# The design's bound for one record. Above it the trace goes first, then the attributes.
+# The design's bound for one record.
 MAX_BYTES = 65_536
+# What goes where a record is larger, one after the other, least missed first: profiles beyond so many,
+# then whole parts. What is left is bounded by the lengths above.
+FEWER_PROFILES = (10, 5, 2, 1)
+EXPENDABLE = (("grant", "tags"), ("attributes",), ("request",), ("trace",), ("notes",), ("grant", "policy_arns"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class RecordDraft:
     decision: Decision | None = None
     grant: Grant | None = None
     credentials: Credentials | None = None
+    trust_version: str | None = None
     error: SallyportError | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -68,13 +73,11 @@ class RecordDraft:
         """Return the record as compact JSON text of at most ``MAX_BYTES`` bytes."""
         value = self._value()
         text = _dump(value)
-        for part in ("trace", "attributes", "request", "notes"):
-            if len(text.encode()) <= MAX_BYTES:
+        for shorten in _shortenings(value):
+            if len(text) <= MAX_BYTES:
                 break
-            if part in value:
-                del value[part]
-                value[f"{part}_omitted"] = True
-                text = _dump(value)
+            shorten()
+            text = _dump(value)
         return text
 
     def log_fields(self) -> dict[str, JsonValue]:
@@ -127,9 +130,13 @@ class RecordDraft:
         if self.identity is not None:
             value |= _identity(self.identity, self._keys_looked_at())
             notes += self.identity.notes
+        if self.trust_version is not None:
+            value["trust_version"] = self.trust_version
         if self.decision is not None:
-            value["trace"] = [_profile(one) for one in self.decision.trace[:MAX_PROFILES]]
-            if (rest := len(self.decision.trace) - MAX_PROFILES) > 0:
+            # What decided comes first, so that it is what is left of a long trace.
+            trace = sorted(self.decision.trace, key=_weight)
+            value["trace"] = [_profile(one) for one in trace[:MAX_PROFILES]]
+            if (rest := len(trace) - MAX_PROFILES) > 0:
                 value["trace_omitted"] = rest
         if self.grant is not None:
             value["profile"] = {
@@ -165,6 +172,31 @@ def summary(
             "total": sum(counts.values()),
         }
     )
+
+
+def _shortenings(value: dict[str, Any]) -> Iterator[Callable[[], None]]:
+    """Yield what makes a record shorter, in order; each step is for a record that is still too long."""
+    total = len(value.get("trace", ())) + value.get("trace_omitted", 0)
+
+    def shorten_trace(most: int) -> None:
+        if "trace" in value:
+            value["trace"] = value["trace"][:most]
+            value["trace_omitted"] = total - len(value["trace"])
+
+    def omit(part: Mapping[str, Any], name: str) -> None:
+        if part.get(name):
+            cast("dict[str, Any]", part)[name] = None
+            value["omitted"] = [*value.get("omitted", ()), name]
+
+    for most in FEWER_PROFILES:
+        yield partial(shorten_trace, most)
+    for *parents, name in EXPENDABLE:
+        yield partial(omit, value[parents[0]] if parents and parents[0] in value else value, name)
+
+
+def _weight(trace: ProfileTrace) -> tuple[bool, int]:
+    unmet = sum(one.outcome != "match" for one in trace.conditions)
+    return trace.outcome in {"not-matched", "not-named"}, unmet if trace.conditions else MAX_PROFILES
 
 
 def _error(error: SallyportError) -> dict[str, JsonValue]:

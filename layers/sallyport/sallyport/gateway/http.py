@@ -36,6 +36,10 @@ class HttpRequest(NamedTuple):
     source_ip: str = ""
     user_agent: str = ""
 
+    def __repr__(self) -> str:
+        # Headers and body hold the proof.
+        return f"HttpRequest({self.path!r}, …)"
+
     def header(self, name: str) -> str | None:
         """Return a header's one value; raises ``RequestError`` if it was given twice."""
         values = self.headers.get(name, ())
@@ -136,7 +140,7 @@ def _multi(event: Event, many: str, one: str, name: Callable[[str], str]) -> Map
 
 def _source_ip(event: Event) -> str:
     # The gateway's own view; X-Forwarded-For is whatever the client liked to write.
-    identity = event.get("requestContext", {}).get("identity", {})
+    identity = (event.get("requestContext") or {}).get("identity") or {}
     return str(identity.get("sourceIp") or "unknown")[:64]
 
 

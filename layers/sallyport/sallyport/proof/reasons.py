@@ -35,7 +35,7 @@ REASONS: dict[str, Reason] = {
     "token-not-ascii": Reason("The token has characters outside ASCII.", _SEND_A_JWT),
     "token-not-compact": Reason(
         "The token does not have exactly three segments.",
-        _SEND_A_JWT + " Five segments are an encrypted token, two an unsecured one; neither can be accepted.",
+        _SEND_A_JWT + " Five segments are an encrypted token, which cannot be accepted.",
     ),
     "header-too-long": Reason("The token's header is larger than any needed one.", _ASK_THE_ISSUER),
     "payload-too-long": Reason(

@@ -130,7 +130,6 @@ def _tag_value(rule: TagRule, facts: Facts) -> str:
 
 # Where in a statement a claim may take part: never in what is allowed, only in to what it applies.
 _OPEN_ELEMENTS: Final = frozenset({"Resource", "NotResource", "Condition"})
-_PLACE: Final = re.compile(r"\$\{(token|x509|request):")
 _PRINCIPAL_TAG: Final = re.compile(r"aws:principaltag/([^},]*)", re.IGNORECASE)
 
 
@@ -189,29 +188,26 @@ class _Writer:
     def _object(self, value: dict[str, JsonValue], path: Path, *, is_open: bool) -> None:
         self.parts[-1] += "{"
         for index, (key, item) in enumerate(value.items()):
-            if _PLACE.search(key) is not None:
+            if "${" in key:
                 raise refuse("nothing is replaced in keys", "write the key itself", *path, key)
             self.parts[-1] += f"{',' if index else ''}{json.dumps(key)}:"
             self.write(item, (*path, key), is_open=is_open or key in _OPEN_ELEMENTS)
         self.parts[-1] += "}"
 
     def _string(self, value: str, path: Path, *, is_open: bool) -> None:
-        if _PLACE.search(value) is None:
-            self.parts[-1] += json.dumps(value)
-            return
-        if not is_open:
-            raise refuse(
-                "a claim may not decide what is allowed",
-                "substitute only in Resource, NotResource and the values of Condition",
-                *path,
-            )
         try:
             template = parse(value, leave_aws=True)
             check_plain(template)
         except TrustFileError as error:
             raise at(error, *path) from None
+        if template.keys and not is_open:
+            raise refuse(
+                "a claim may not decide what is allowed",
+                "substitute only in Resource, NotResource and the values of Condition",
+                *path,
+            )
         first, *rest = (part if i % 2 else json.dumps(part)[1:-1] for i, part in enumerate(template.parts))
-        self.parts[-1] += '"' + first
+        self.parts[-1] += f'"{first}'
         self.parts += rest
         self.parts[-1] += '"'
 

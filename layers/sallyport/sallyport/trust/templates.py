@@ -69,7 +69,7 @@ def parse(source: str, *, leave_aws: bool = False) -> Template:
                     "put a separator between them",
                 )
             parts += [name, ""]
-        elif leave_aws and (name.startswith("aws:") or name in _IAM_ESCAPES):
+        elif leave_aws and (name.lower().startswith("aws:") or name in _IAM_ESCAPES):
             parts[-1] += found[0]
         else:
             raise refuse(

@@ -9,7 +9,7 @@ from sallyport.settings import AwsSettings
 
 # One try each. Their sum over the longest path of an exchange stays below the function's timeout;
 # tests/contract/test_time_limits.py adds them up.
-DYNAMODB_LIMITS = TimeLimits(connect=0.25, read=0.5)
+DYNAMODB_LIMITS = TimeLimits(connect=0.2, read=0.4)
 STS_LIMITS = TimeLimits(connect=0.5, read=1.5)
 REFRESH_LIMITS = TimeLimits(connect=0.25, read=3.0)
 

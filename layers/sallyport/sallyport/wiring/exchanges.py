@@ -27,22 +27,31 @@ def token_routes(
     transport: Transport | None = None,
     credentials: CredentialSource | None = None,
     clock: Callable[[], datetime] = utc_now,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Routes:
-    """Return what answers ``POST /`` and ``POST /credentials``."""
+    """Return what answers ``POST /`` and ``POST /credentials``.
+
+    Args:
+        settings: from the environment.
+        transport: what sends requests to AWS; by default a pool of connections.
+        credentials: the function's own.
+        clock: the time that decisions go by.
+        monotonic: the seconds that caches and failover go by.
+    """
     rehearse()
     send = transport or pooled_transport()
     creds = credentials or function_credentials()
     aws = Aws(settings.aws, send, creds)
     dynamodb = aws.dynamodb()
-    trust = TrustTable(dynamodb, settings.trust_table, time.monotonic)
-    keys = KeysTable(dynamodb, settings.keys_table, time.monotonic)
+    trust = TrustTable(dynamodb, settings.trust_table, monotonic)
+    keys = KeysTable(dynamodb, settings.keys_table, monotonic)
     refresh = key_refresher(aws.service("lambda", REFRESH_LIMITS), settings.refresh_function)
     sts = Sts(
         [
             RegionalSts(region=region, service=aws.service("sts", STS_LIMITS, region))
             for region in settings.sts_regions
         ],
-        time.monotonic,
+        monotonic,
     )
     exchange = Exchange(
         identify=IdentifyToken(trust, keys, refresh),
