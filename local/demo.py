@@ -412,6 +412,7 @@ def bus_away(world: World) -> str:
     with fault(world, fault="reset", service="events"):
         ids = [str(exchange(world, world.tokens["imds"])["ResponseMetadata"]["RequestId"]) for _ in range(3)]
         faulted = _wait(lambda: _faulted(world, "events"), "nobody tried to put an event")
+        check(not any(arrived(world, one) for one in ids), "a record arrived without the bus")
     waited = time.monotonic()
     _wait(lambda: all(arrived(world, one) for one in ids), "not every record has arrived")
     return (

@@ -29,8 +29,8 @@ class Event(NamedTuple):
 def events(logs: AwsClient, function: str, since: int) -> Iterator[Event]:
     """Return the events of all matching log groups since a time (ms), in order."""
     found = []
-    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX):
-        for group in page["logGroups"]:
+    for listed in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX):
+        for group in listed["logGroups"]:
             name = group["logGroupName"].removeprefix(PREFIX)
             if function and function.replace("_", "-") not in name:
                 continue

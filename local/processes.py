@@ -22,11 +22,17 @@ from local.progress import LocalCloudError, tail
 # MiniStack is up in about 3 s on an idle machine; ten times that on one that is not.
 START_SECONDS = 45.0
 STOP_SECONDS = 8.0
+# What was killed is gone at once; a zombie that nobody asks for is not waited for.
+GROUP_SECONDS = 2.0
 POLL_SECONDS = 0.05
 HEALTH_SECONDS = 2.0
 
 # /proc/<pid>/stat, counted after the name in parentheses: the process's start in clock ticks.
 _STAT_START_TIME = 19
+
+
+# This program's own children: they stay on as zombies until they are asked for.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ def start(  # noqa: PLR0913 - each is one property of a server
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _children[popen.pid] = popen
     process = Process(name, popen.pid, command[0], _start_time(popen.pid), health)
     (state.processes / f"{name}.json").write_text(json.dumps(asdict(process)))
     return process
@@ -74,9 +81,12 @@ def recorded(state: State) -> list[Process]:
 
 def is_running(process: Process) -> bool:
     """Tell whether the process with this id still is the one that was started."""
-    with suppress(ChildProcessError):
-        # Our own child, if it is one, stays on as a zombie until somebody asks for it.
-        os.waitpid(process.pid, os.WNOHANG)
+    if (child := _children.get(process.pid)) is not None:
+        # Our own child: its id cannot be somebody else's before we have asked for its end.
+        if child.poll() is None:
+            return process.program in str(child.args) and process.started in ("", _start_time(process.pid))
+        del _children[process.pid]
+        return False
     command = _command_line(process.pid)
     if process.program not in command:
         return False
@@ -124,10 +134,19 @@ def stop(state: State, process: Process) -> bool:
         # Its own session, so the group holds it and its children and nobody else.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        while is_running(process) and time.monotonic() < deadline + STOP_SECONDS:
+        while _group_exists(process.pid) and time.monotonic() < deadline + GROUP_SECONDS:
+            is_running(process)
             time.sleep(POLL_SECONDS)
     (state.processes / f"{process.name}.json").unlink(missing_ok=True)
     return running
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -1,10 +1,12 @@
 """Saying what happens while it happens: a spinner on a terminal, plain lines with timings elsewhere."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
@@ -62,6 +64,16 @@ def tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def interruptible() -> None:
+    """Have SIGTERM and SIGINT raise ``KeyboardInterrupt``, even where the starter had them ignored."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
 
 
 def fail(error: BaseException) -> int:

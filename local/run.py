@@ -1,28 +1,23 @@
 """``make run``: start everything, show the demonstration, stop everything."""
 
-import signal
 import sys
 import time
-from types import FrameType
 
 from local import cloud as clouds
 from local import demo
 from local.paths import RUN
-from local.progress import LocalCloudError, Progress, fail
+from local.progress import LocalCloudError, Progress, fail, interruptible
 from local.up import bring_up
 
 
 def main() -> int:
     """Return 0 only if every step did what it should."""
-    # A terminated run cleans up as an interrupted one does.
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruptible()
     progress = Progress()
     began = time.monotonic()
     try:
         with clouds.sole_use(RUN):
             try:
-                if left := clouds.stop(RUN):
-                    progress.say(f"stopped what an earlier run had left behind: {', '.join(left)}")
                 progress.heading("A local AWS, the local Entra, and the stack")
                 cloud, deployment = bring_up(RUN, progress)
                 failed = demo.show(demo.world_of(cloud, deployment), progress)
@@ -40,10 +35,6 @@ def main() -> int:
         return 1
     progress.say("Every step did what it should. `make up` keeps the local cloud running to try more.")
     return 0
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

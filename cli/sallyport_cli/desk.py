@@ -24,9 +24,19 @@ from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import progress, say, say_json, shown
 from sallyport_cli.plan import Plan, lines
 from sallyport_cli.refresh import refresh_keys
+from sallyport_cli.role_check import RoleWarning
+from sallyport_cli.role_check import warnings as role_warnings
 from sallyport_cli.strict_yaml import MAX_FILE_BYTES
 from sallyport_cli.trust_file import CheckedFile, Place, check, read
-from sallyport_cli.trust_table import INCOMPLETE, Author, Items, Tombstone, TrustTable, Version, content_digest
+from sallyport_cli.trust_table import (
+    INCOMPLETE,
+    Author,
+    Items,
+    Tombstone,
+    TrustTable,
+    Version,
+    content_digest,
+)
 from sallyport_cli.trust_view import names_of
 
 MAX_REASON = 500
@@ -89,15 +99,7 @@ class Desk:
     def checked(self, file: Path) -> CheckedFile:
         """Read and compile a trust file for the caller's account."""
         caller = self.caller
-        checked = check_file(
-            file,
-            Place(
-                account=caller.account,
-                region=caller.region,
-                partition=caller.partition,
-                local_cloud=caller.local_cloud,
-            ),
-        )
+        checked = check_file(file, _place(caller))
         # The compiler refuses this as well; here stands what it must never be talked out of.
         local = [anchor.name for anchor in checked.compiled.anchors if anchor.local_discovery is not None]
         if local and not caller.local_cloud:
@@ -252,6 +254,23 @@ class Desk:
 def check_file(file: Path, place: Place) -> CheckedFile:
     """Read and compile a trust file."""
     return check(read(file, MAX_FILE_BYTES), path=str(file), place=place)
+
+
+def check_with_roles(file: Path) -> tuple[CheckedFile, list[RoleWarning]]:
+    """Compile a trust file for the caller's account and look at that account's roles."""
+    aws = Aws()
+    caller = aws.caller()
+    checked = check_file(file, _place(caller))
+    return checked, list(role_warnings(aws.client("iam"), checked.compiled.items, caller.account))
+
+
+def _place(caller: Caller) -> Place:
+    return Place(
+        account=caller.account,
+        region=caller.region,
+        partition=caller.partition,
+        local_cloud=caller.local_cloud,
+    )
 
 
 def offline() -> Place:

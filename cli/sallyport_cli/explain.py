@@ -105,6 +105,9 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     if source == "log":
         yield "  (from the function's log, which says less than a record)", "dim"
     yield from _why(record)
+    if record.get("kind") == "unverified-summary":
+        yield from _summary(record)
+        return
     yield from _who(record)
     yield from _asked(_mapping(record, "request"))
     yield from _profiles(record)
@@ -114,6 +117,15 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     if notes:
         yield from _heading("notes")
         yield from ((f"  {note}", "") for note in notes)
+
+
+def _summary(record: Mapping[str, Any]) -> Iterable[Line]:
+    """Yield what a minute's record of unverified exchanges counts; no single one is in the table."""
+    yield from _heading("one minute of exchanges whose proof did not verify")
+    yield from _fields(record, ("total",))
+    for name, counts in (("reason", "counts"), ("address", "addresses")):
+        for key, count in _mapping(record, counts).items():
+            yield f"  {name:<16} {display(_text(key))}: {display(_text(count))}", ""
 
 
 def _why(record: Mapping[str, Any]) -> Iterable[Line]:

@@ -3,12 +3,12 @@
 import typer
 
 from sallyport_cli import explain, trust
-from sallyport_cli.failure import EXIT_CODES, epilog
+from sallyport_cli.failure import epilog
 
 app = typer.Typer(
     name="sallyport",
     help="Trade an outside identity for short-lived AWS credentials.",
-    epilog=EXIT_CODES,
+    epilog=epilog("sallyport trust --help", "sallyport explain 0f9d2c4be0c54f6f"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

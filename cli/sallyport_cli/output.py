@@ -51,14 +51,15 @@ def details(title: str, blocks: Iterable[Iterable[tuple[str, str]]]) -> None:
     for block in blocks:
         rows = [(name, shown(value)) for name, value in block]
         if sys.stdout.isatty():
-            _say_grid(rows, sys.stdout)
+            say_grid(rows, sys.stdout)
             continue
         print()
         for name, value in rows:
             print(f"{name:<{_NAME_WIDTH}} {value}")
 
 
-def _say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
+def say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
+    """Print one block as a table of two columns, folded at ``WIDTH``."""
     from rich import box  # noqa: PLC0415 - only for terminals
     from rich.console import Console  # noqa: PLC0415 - the same
     from rich.table import Table  # noqa: PLC0415 - the same

@@ -1,6 +1,7 @@
 """``sallyport trust …``: what the trust file says, what it would change, and putting it in force."""
 
 import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sallyport_cli.ending import ending
-from sallyport_cli.failure import EXIT_CODES, epilog
+from sallyport_cli.failure import epilog
 from sallyport_cli.output import say, say_json, shown
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="trust",
     help="Declare who is trusted to vouch for whom, and who may have which role.",
-    epilog=EXIT_CODES,
+    epilog=epilog(
+        "sallyport trust validate trust.yaml",
+        "sallyport trust plan trust.yaml --out plan.json",
+        "sallyport trust apply plan.json --allow-widening",
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -61,18 +66,37 @@ KindOfOne = Annotated[Kind, typer.Argument(help="What it is.")]
 def validate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")],
     *,
+    check_roles: Annotated[
+        bool,
+        typer.Option("--check-roles", help="Ask IAM whether the account's own roles demand the ExternalId."),
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Check a trust file. Needs no AWS account and changes nothing."""
+    """Check a trust file. Changes nothing, and needs no AWS account unless asked to look at roles."""
     with ending(as_json=json_, file=str(file)):
         from sallyport_cli import desk  # noqa: PLC0415 - heavy
 
-        checked = desk.check_file(file, desk.offline())
+        if check_roles:
+            checked, warnings = desk.check_with_roles(file)
+        else:
+            checked, warnings = desk.check_file(file, desk.offline()), []
         counts = desk.counts(checked.compiled.items)
         if json_:
-            say_json({"file": str(file), "valid": True, "sha256": checked.sha256, "problems": [], **counts})
-        else:
-            say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
+            say_json(
+                {
+                    "file": str(file),
+                    "valid": True,
+                    "sha256": checked.sha256,
+                    "problems": [],
+                    "warnings": [asdict(warning) for warning in warnings],
+                    **counts,
+                }
+            )
+            return
+        for warning in warnings:
+            say(shown(f"warning: {warning.role} (profile {warning.profile}): {warning.text}"), style="yellow")
+            say(shown(f"    {warning.cure}"))
+        say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
 
 
 @app.command(
@@ -158,7 +182,7 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
         if planned is not None and not prospect.plan.is_in_force:
             plans.check_unmoved(planned, prospect.plan)
         consent = desk.Consent(allow_widening=allow_widening, yes=yes or planned is not None, as_json=json_)
-        counter.put_in_force(prospect, consent, refresh_function=refresh_keys)
+        counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None)
 
 
 @app.command(epilog=epilog("sallyport trust show --versions", "sallyport trust rollback 000012-5f0c9a3e"))
@@ -183,7 +207,7 @@ def rollback(  # noqa: PLR0913 - the same
         items = counter.table.items(wanted)
         prospect = counter.prospect(items, file=f"version {wanted.id}", sha256=wanted.digest)
         consent = desk.Consent(allow_widening=allow_widening, yes=yes, as_json=json_)
-        counter.put_in_force(prospect, consent, refresh_function=refresh_keys)
+        counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None)
 
 
 @app.command(epilog=epilog("sallyport trust show", "sallyport trust show | grep external"))

@@ -27,10 +27,12 @@ SERVICES = {
 }
 
 # Files beside the services' folders without which no client can be made.
-COMMON_DATA = frozenset({"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"})
+COMMON_DATA = frozenset(
+    {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"}
+)
 
-# Folders that no import needs: a web page, scripts, examples, and the C parser that only builds bindings
-# (cryptography loads the compiled ``_cffi_backend`` alone).
+# Folders that no import needs: a web page, scripts, examples, and the C parser that only builds
+# bindings (cryptography loads the compiled ``_cffi_backend`` alone).
 UNUSED_FOLDERS = (
     "aws_lambda_powertools/event_handler/openapi/swagger_ui",
     "bin",
@@ -69,10 +71,12 @@ def trim_service_data(data: Path) -> None:
 
 
 def compile_all(root: Path, interpreter: str) -> None:
-    """Compile for the given interpreter; the files say themselves that nobody need check their source's age."""
-    # A zip keeps no useful times, so byte code that is checked against them would be thrown away.
+    """Compile for the given interpreter, so that nobody compares the files with their sources' times."""
+    # A zip keeps no useful times: byte code that is checked against them would be thrown away.
     command = [interpreter, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([*command, "."], check=True, timeout=COMPILE_SECONDS, cwd=root)
+    subprocess.run(  # noqa: S603 - a command of our own
+        [*command, "."], check=True, timeout=COMPILE_SECONDS, cwd=root
+    )
 
 
 def main(root: Path, interpreter: str) -> None:
@@ -87,7 +91,7 @@ def main(root: Path, interpreter: str) -> None:
     if interpreter:
         compile_all(root, interpreter)
     else:
-        print("layer: no interpreter of the target's version here, so no byte code in it")
+        print("layer: no interpreter of the target's version here, so no byte code in it")  # noqa: T201 - a build says so
 
 
 if __name__ == "__main__":

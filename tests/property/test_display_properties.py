@@ -12,8 +12,10 @@ from sallyport.audit.display import display
 ANYTHING = st.text(st.characters(codec=None, exclude_categories=()))
 
 
-@given(ANYTHING, st.integers(-5, 400), st.booleans())
-def test_what_is_displayed_is_bounded_and_made_of_visible_characters(text: str, limit: int, markup: bool) -> None:
+@given(text=ANYTHING, limit=st.integers(-5, 400), markup=st.booleans())
+def test_what_is_displayed_is_bounded_and_made_of_visible_characters(
+    *, text: str, limit: int, markup: bool
+) -> None:
     shown = display(text, limit=limit, markup=markup)
     assert len(shown) <= 10 * max(1, limit) + 30
     for character in shown:
@@ -29,8 +31,8 @@ def test_nothing_displayed_is_markup_to_anybody(text: str) -> None:
     assert Text.from_markup(shown).plain == shown
 
 
-@given(ANYTHING, ANYTHING, st.booleans())
-def test_two_texts_that_are_shown_whole_never_look_alike(one: str, other: str, markup: bool) -> None:
+@given(one=ANYTHING, other=ANYTHING, markup=st.booleans())
+def test_two_texts_that_are_shown_whole_never_look_alike(*, one: str, other: str, markup: bool) -> None:
     if one != other:
         assert display(one, limit=10_000, markup=markup) != display(other, limit=10_000, markup=markup)
 

@@ -2,15 +2,25 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from botocore.exceptions import ClientError
+from typer.testing import Result
 
 from tests.support.fake_dynamodb import FakeDynamoDb
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
+Run = Callable[..., Result]
+"""Runs the command with the given arguments."""
+
+Write = Callable[..., Path]
+"""Writes a trust file, with pairs of texts replaced, and returns its path."""
+
 CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/platform/alice"
 
 
@@ -72,6 +82,23 @@ class FakeLogs:
 
 
 @dataclass
+class FakeIam:
+    """Knows roles by ARN, and finds them by name as IAM does."""
+
+    roles: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def get_role(self, **arguments: Any) -> dict[str, Any]:
+        """Answer as IAM does."""
+        name = arguments["RoleName"]
+        self.asked.append(name)
+        for arn, policy in self.roles.items():
+            if arn.endswith(f"/{name}"):
+                return {"Role": {"Arn": arn, "RoleName": name, "AssumeRolePolicyDocument": policy}}
+        raise ClientError({"Error": {"Code": "NoSuchEntity", "Message": "no"}}, "GetRole")
+
+
+@dataclass
 class FakeAws:
     """A session of boto3."""
 
@@ -79,6 +106,7 @@ class FakeAws:
     sts: FakeSts = field(default_factory=FakeSts)
     functions: FakeLambda = field(default_factory=FakeLambda)
     logs: FakeLogs = field(default_factory=FakeLogs)
+    iam: FakeIam = field(default_factory=FakeIam)
     region_name: str | None = REGION
 
     def __call__(self) -> "FakeAws":
@@ -87,6 +115,10 @@ class FakeAws:
 
     def client(self, service: str, **_settings: Any) -> Any:
         """Return the fake of a service."""
-        return {"dynamodb": self.dynamodb, "sts": self.sts, "lambda": self.functions, "logs": self.logs}[
-            service
-        ]
+        return {
+            "dynamodb": self.dynamodb,
+            "iam": self.iam,
+            "lambda": self.functions,
+            "logs": self.logs,
+            "sts": self.sts,
+        }[service]

@@ -1,14 +1,13 @@
 """The command with AWS replaced at boto3's port."""
 
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from sallyport_cli.main import app
-from tests.support.fake_aws import REGION, FakeAws
+from tests.support.fake_aws import REGION, FakeAws, Run, Write
 
 TRUST_FILE = """
     version: 1
@@ -26,8 +25,6 @@ TRUST_FILE = """
           StringEquals: {"token:oid": "b0c1d2e3-1111-2222-3333-444455556666"}
         duration: 30m
 """
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def run(aws: FakeAws) -> Run:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
+def write(tmp_path: Path) -> Write:
     """Write a trust file; replacements are pairs of texts."""
 
     def write_file(*replacements: tuple[str, str], name: str = "trust.yaml") -> Path:

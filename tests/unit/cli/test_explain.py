@@ -8,9 +8,8 @@ import pytest
 
 from sallyport_cli.explain import explanation
 from sallyport_cli.failure import Exit
-from tests.support.fake_aws import FakeAws
+from tests.support.fake_aws import FakeAws, Run
 from tests.support.fake_dynamodb import FakeDynamoDb
-from tests.unit.cli.conftest import Run
 
 ID = "0f9d2c4be0c54f6f"
 
@@ -123,7 +122,9 @@ def words(record: Mapping[str, Any], source: str = "table") -> str:
     return "\n".join(text for text, _ in explanation(record, source=source))
 
 
-def test_a_denial_is_explained_with_every_condition_expected_and_actual(run: Run, records: FakeDynamoDb) -> None:
+def test_a_denial_is_explained_with_every_condition_expected_and_actual(
+    run: Run, records: FakeDynamoDb
+) -> None:
     put(records, DENIED)
     out = run("explain", ID).stdout
     assert "DENIED" in out
@@ -153,7 +154,9 @@ def test_a_denial_says_what_would_have_allowed_it_and_names_only_what_was_unmet(
     assert "profile elsewhere allows the role through another trust anchor only" in remedy
 
 
-def test_a_denying_profile_that_did_not_match_is_no_way_to_be_allowed(run: Run, records: FakeDynamoDb) -> None:
+def test_a_denying_profile_that_did_not_match_is_no_way_to_be_allowed(
+    run: Run, records: FakeDynamoDb
+) -> None:
     put(records, DENIED)
     out = run("explain", ID).stdout
     assert "nobody-from-lab" in out
@@ -197,6 +200,21 @@ def test_what_was_only_claimed_is_marked_as_unverified_in_every_line() -> None:
     assert "UNVERIFIED" in out
     assert "claimed sub = admin" in out
     assert "  verified" not in out.splitlines()
+
+
+def test_a_minute_of_unverified_exchanges_is_counted_and_nobody_is_named() -> None:
+    out = words(
+        {
+            "kind": "unverified-summary",
+            "outcome": "refused",
+            "total": 7,
+            "counts": {"signature-wrong": 7},
+            "addresses": {"192.0.2.7": 7},
+        }
+    )
+    assert "reason           signature-wrong: 7" in out
+    assert "address          192.0.2.7: 7" in out
+    assert "who" not in out.splitlines()
 
 
 def test_nothing_known_about_who_is_said_so() -> None:
@@ -257,7 +275,9 @@ def test_a_record_that_is_not_one_is_said_so(run: Run, records: FakeDynamoDb, te
 
 
 @pytest.mark.parametrize("key", sorted({*DENIED, *GRANTED, "claimed"}))
-@pytest.mark.parametrize("value", [None, 7, "text", [], [None, 3, "x", {}], {}, {"a": None}, {"a": {"b": []}}])
+@pytest.mark.parametrize(
+    "value", [None, 7, "text", [], [None, 3, "x", {}], {}, {"a": None}, {"a": {"b": []}}]
+)
 def test_any_field_may_be_missing_or_of_another_type(key: str, value: object) -> None:
     for record in (DENIED, GRANTED):
         assert words({**record, key: value})
@@ -269,7 +289,9 @@ def test_nothing_that_a_caller_chose_can_act_on_the_terminal() -> None:
 
     def poisoned(value: Any) -> Any:
         if isinstance(value, dict):
-            return {hostile + key if key.startswith("token:") else key: poisoned(v) for key, v in value.items()}
+            return {
+                hostile + key if key.startswith("token:") else key: poisoned(v) for key, v in value.items()
+            }
         if isinstance(value, list):
             return [poisoned(one) for one in value]
         return hostile if isinstance(value, str) else value

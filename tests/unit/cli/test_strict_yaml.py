@@ -42,12 +42,27 @@ def test_yaml_that_could_mean_something_else_is_refused_with_its_place(
     assert problems[0].cure
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["yes", "No", "on", "OFF", "y", "N", "True", "FALSE", "~", "null", "017", "0o17", "0x1F", "0b1", "1_000"]
-    + ["1:30", "1.5", ".5", "1e3", "1.", "+1", ".inf", "-.INF", ".nan", "2026-11-20", "=", "<<"]
-    + ["012345678901", "1234567890123456", "2026-11-20T10:00:00Z"],
+BOOLEANS_AND_NULLS = ("yes", "No", "on", "OFF", "y", "N", "True", "FALSE", "~", "null", "=", "<<")
+NUMBERS = (
+    "017",
+    "0o17",
+    "0x1F",
+    "0b1",
+    "1_000",
+    "1:30",
+    "1.5",
+    ".5",
+    "1e3",
+    "1.",
+    "+1",
+    ".inf",
+    "-.INF",
+    ".nan",
 )
+LONG_NUMBERS_AND_DATES = ("012345678901", "1234567890123456", "2026-11-20", "2026-11-20T10:00:00Z")
+
+
+@pytest.mark.parametrize("value", [*BOOLEANS_AND_NULLS, *NUMBERS, *LONG_NUMBERS_AND_DATES])
 def test_a_plain_value_whose_type_yaml_would_guess_has_to_be_quoted(value: str) -> None:
     assert parse(f"a: {value}\n".encode()).problems
     quoted = parse(f"a: '{value}'\n".encode())

@@ -1,7 +1,8 @@
 """`sallyport trust …` as an operator meets it: words, JSON and exit codes."""
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from sallyport.trust.schema import SCHEMA
 from sallyport_cli.failure import Exit
-from sallyport_cli.output import WIDTH, _say_grid
+from sallyport_cli.output import WIDTH, say_grid
 from sallyport_cli.trust_view import condition_summary
-from tests.support.fake_aws import CALLER, FakeAws
+from tests.support.fake_aws import CALLER, FakeAws, Run, Write
 from tests.support.fake_dynamodb import FakeDynamoDb
-from tests.unit.cli.conftest import Run
-
-Write = Callable[..., Path]
 
 LONGER = ("duration: 30m", "duration: 45m")
 SHORTER = ("duration: 30m", "duration: 20m")
@@ -94,6 +92,73 @@ def test_what_a_hostile_file_says_cannot_act_on_the_terminal(run: Run, tmp_path:
     result = run("trust", "validate", file)
     assert "\u202e" not in result.output
     assert r"\u202e[bold]x" in result.output
+
+
+def role_policy(*statements: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def statement(**changes: Any) -> dict[str, Any]:
+    principal = {"AWS": "arn:aws:iam::111122223333:role/assume-role"}
+    return {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **changes}
+
+
+def external_id_of(run: Run, write: Write) -> str:
+    applied(run, write())
+    return str(json.loads(run("trust", "show", "--json").stdout)["profiles"][0]["external_id"])
+
+
+ROLE = "arn:aws:iam::111122223333:role/sallyport/team-a-reader"
+
+
+def test_a_role_that_demands_the_external_id_gives_no_warning(run: Run, write: Write, aws: FakeAws) -> None:
+    wanted = {"StringEquals": {"sts:ExternalId": ["another", external_id_of(run, write)]}}
+    service = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    aws.iam.roles[ROLE] = role_policy(statement(Condition=wanted), service)
+    result = run("trust", "validate", write(), "--check-roles", "--json")
+    assert result.exit_code == Exit.OK
+    assert json.loads(result.stdout)["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        (None, "there is no such role"),
+        (role_policy(), "does not list"),
+        (role_policy(statement()), "does not demand an ExternalId"),
+        (role_policy(statement(Action=["sts:TagSession", "sts:*"])), "does not demand an ExternalId"),
+        (role_policy(statement(Condition={"StringLike": {"sts:ExternalId": "*"}})), "does not demand"),
+        (
+            role_policy(statement(Condition={"StringEqualsIfExists": {"sts:ExternalId": "x"}})),
+            "does not demand",
+        ),
+        (role_policy(statement(Condition={"StringEquals": {"sts:ExternalId": "x"}})), "does not list"),
+    ],
+)
+def test_a_role_without_the_external_id_is_warned_of_and_the_file_stays_valid(
+    run: Run, write: Write, aws: FakeAws, policy: Mapping[str, Any] | None, text: str
+) -> None:
+    if policy is not None:
+        aws.iam.roles[ROLE] = policy
+    result = run("trust", "validate", write(), "--check-roles")
+    assert result.exit_code == Exit.OK
+    assert f"{ROLE} (profile team-a-reader)" in result.stdout
+    assert text in result.stdout
+
+
+def test_a_role_of_another_path_is_not_the_role_that_is_meant(run: Run, write: Write, aws: FakeAws) -> None:
+    aws.iam.roles["arn:aws:iam::111122223333:role/team-a-reader"] = role_policy()
+    assert "no such role" in run("trust", "validate", write(), "--check-roles").stdout
+
+
+def test_roles_of_other_accounts_are_not_asked_for(run: Run, write: Write, aws: FakeAws) -> None:
+    other = write(("111122223333:role", "444455556666:role"))
+    assert json.loads(run("trust", "validate", other, "--check-roles", "--json").stdout)["warnings"] == []
+    assert not aws.iam.asked
 
 
 # --- plan -----------------------------------------------------------------------------------------
@@ -376,16 +441,20 @@ def test_show_names_what_clients_and_role_owners_need(run: Run, write: Write, aw
     words = run("trust", "show").stdout
     anchor, profile = view["anchors"][0], view["profiles"][0]
     assert profile["external_id"] == f"sallyport:{anchor['id']}:{profile['id']}"
-    for value in (anchor["arn"], profile["arn"], profile["external_id"], profile["roles"][0], anchor["issuer"]):
+    for value in (
+        anchor["arn"],
+        profile["arn"],
+        profile["external_id"],
+        profile["roles"][0],
+        anchor["issuer"],
+    ):
         assert f" {value}\n" in words
     assert "StringEquals token:oid: b0c1d2e3-1111-2222-3333-444455556666" in words
 
 
 def test_on_a_terminal_everything_fits_eighty_columns_and_nothing_is_cut(capsys: Any) -> None:
-    import sys
-
     arn = "arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/27c793c5-ce0b-5b23-a0aa-d2ad2ddae8a2"
-    _say_grid([("anchor", "contoso"), ("arn", arn), ("policy", "x" * 500)], sys.stdout)
+    say_grid([("anchor", "contoso"), ("arn", arn), ("policy", "x" * 500)], sys.stdout)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= WIDTH
     assert arn in "".join(line[17:].strip() for line in out.splitlines())
@@ -402,7 +471,7 @@ def test_what_is_disabled_is_marked(run: Run, write: Write) -> None:
 
 def test_a_profile_with_several_roles_is_shown_once_with_all_of_them(run: Run, write: Write) -> None:
     other = "arn:aws:iam::111122223333:role/sallyport/other"
-    applied(run, write(("team-a-reader\"]", f'team-a-reader", "{other}"]')))
+    applied(run, write(('team-a-reader"]', f'team-a-reader", "{other}"]')))
     (profile,) = json.loads(run("trust", "show", "--json").stdout)["profiles"]
     assert len(profile["roles"]) == 2
 
@@ -449,9 +518,7 @@ def test_disable_says_who_when_and_why_and_a_second_time_changes_nothing(
     run: Run, write: Write, aws: FakeAws
 ) -> None:
     applied(run, write())
-    first = json.loads(
-        run("trust", "disable", "anchor", "contoso", "--reason", "INC-1", "--json").stdout
-    )
+    first = json.loads(run("trust", "disable", "anchor", "contoso", "--reason", "INC-1", "--json").stdout)
     assert first["changed"] is True
     assert first["by"] == CALLER
     before = stored(aws)
@@ -571,7 +638,9 @@ def test_interrupting_says_so(run: Run, write: Write, aws: FakeAws) -> None:
     [["explain"]]
     + [["trust", name] for name in ("validate", "plan", "apply", "rollback", "show", "disable", "enable")],
 )
-def test_every_help_has_an_example_that_names_the_command_and_the_exit_codes(run: Run, path: list[str]) -> None:
+def test_every_help_has_an_example_that_names_the_command_and_the_exit_codes(
+    run: Run, path: list[str]
+) -> None:
     result = run(*path, "--help")
     assert f"  sallyport {' '.join(path)}" in result.stdout
     assert "Exit codes:" in result.stdout

@@ -318,7 +318,9 @@ def test_an_apply_never_touches_a_tombstone_and_only_enable_removes_it() -> None
     assert table(fake).tombstones() == [stone]
     table(fake).enable(stone)
     assert table(fake).tombstone("anchor", "a") is None
-    actions = [item["action"]["S"] for (pk, _), item in sorted(fake.items.items()) if pk.startswith("journal#")]
+    actions = [
+        item["action"]["S"] for (pk, _), item in sorted(fake.items.items()) if pk.startswith("journal#")
+    ]
     assert sorted(actions) == ["disable", "enable"]
 
 

@@ -168,6 +168,7 @@ def _path() -> str:
         {"version": 1, "profiles": {"a": {"description": date(2026, 1, 1)}}},
         {"version": 1, "profiles": {"a": {"description": float("nan")}}},
         {"version": 1, "profiles": {"a": {"description": "\ud800"}}},
+        {"version": 1, "profiles": {"a": {"description": 1 << 20_000}}},
     ],
 )
 def test_what_has_another_form_is_refused(document: object) -> None:

@@ -143,13 +143,20 @@ def test_the_request_is_looked_at_and_no_claim_can_pose_as_it(
     assert isinstance(outcome, Grant) is allowed
 
 
+def test_a_denial_stays_small_whatever_was_expected() -> None:
+    values = [f"{i}" + "x" * 1_000 for i in range(5)]
+    condition = {"StringEquals": {f"token:c{i}": values for i in range(20)} | {"token:oid": OID}}
+    denial = denied(one(condition=condition), claims={f"c{i}": "y" * 5_000 for i in range(20)})
+    assert len(denial.cure) < 1_100
+
+
 # --- denying and disabled -------------------------------------------------------------------------
 
 
 def test_a_denying_profile_beats_every_other_even_a_named_one() -> None:
     document = trust_file({"no": profile(effect="deny"), "reader": profile(priority=9)})
-    for asked in ({}, {"profile": "reader"}):
-        decision = decide(document, **asked)
+    for wish in (None, "reader"):
+        decision = decide(document, profile=wish)
         assert not isinstance(decision.outcome, Grant)
         assert decision.outcome.reason == "profile-denies"
         assert [one.outcome for one in decision.trace] == ["denied", "allowed"]
@@ -175,8 +182,8 @@ def test_a_denying_profile_is_not_escaped_by_leaving_out_or_distorting_a_value(
 
 def test_a_denying_profile_that_does_not_match_lets_others_allow() -> None:
     no = profile(effect="deny", condition={"StringEquals": {"token:appid": "bad"}})
-    assert granted(trust_file({"no": no, "reader": profile()}), claims={"appid": "good"})
-    assert granted(trust_file({"no": no, "reader": profile()}))
+    granted(trust_file({"no": no, "reader": profile()}), claims={"appid": "good"})
+    granted(trust_file({"no": no, "reader": profile()}))
 
 
 def test_a_disabled_profile_that_would_have_matched_denies() -> None:
@@ -189,7 +196,7 @@ def test_a_disabled_profile_that_would_have_matched_denies() -> None:
 
 def test_a_disabled_profile_that_would_not_have_matched_changes_nothing() -> None:
     off = profile(condition={"StringEquals": {"token:oid": "x"}})
-    assert granted(trust_file({"off": off, "reader": profile()}), disabled=frozenset({"profile#off"}))
+    granted(trust_file({"off": off, "reader": profile()}), disabled=frozenset({"profile#off"}))
 
 
 def test_a_disabled_denying_profile_still_denies() -> None:
@@ -199,7 +206,7 @@ def test_a_disabled_denying_profile_still_denies() -> None:
 
 def test_a_disabled_anchor_denies_everything() -> None:
     assert denied(trust_file(), disabled=frozenset({"anchor#contoso"})).reason == "anchor-disabled"
-    assert granted(trust_file(), disabled=frozenset({"anchor#other", "profile#contoso"}))
+    granted(trust_file(), disabled=frozenset({"anchor#other", "profile#contoso"}))
 
 
 # --- which profile --------------------------------------------------------------------------------
@@ -336,6 +343,14 @@ def test_nothing_is_dropped_where_a_policy_could_depend_on_it() -> None:
     assert granted(managed).droppable == ()
 
 
+def test_nothing_that_the_token_itself_carries_can_be_dropped() -> None:
+    document = web(advisory=True, session_tags={"Team": {"value": "${token:team}", "optional": True}})
+    said = {f"{AWS}tags/principal_tags/Team": "reader"}
+    grant = granted(document, claims={"sub": OID, "team": "reader", **said})
+    assert [tag.key for tag in grant.tags] == ["Team"]
+    assert grant.droppable == ()
+
+
 def test_a_required_tag_without_a_value_denies() -> None:
     document = one(session_tags={"App": "${token:appid}"})
     denial = denied(document)
@@ -389,7 +404,7 @@ def test_advisory_is_said() -> None:
 )
 def test_what_a_token_tells_sts_past_the_profile_denies(claims: dict[str, Any]) -> None:
     assert denied(web(), claims={"sub": OID, **claims}).reason == "aws-claims-not-allowed"
-    assert granted(one(), claims=claims)
+    granted(one(), claims=claims)
 
 
 def test_what_a_token_tells_sts_is_granted_where_the_profile_says_the_same() -> None:
@@ -440,9 +455,9 @@ def test_a_token_that_says_for_which_roles_it_is_is_for_these(
 
 def test_an_azp_that_nobody_looked_at_denies_where_sts_goes_by_it() -> None:
     assert denied(web(), claims={"sub": OID, "azp": "client"}).reason == "azp-not-checked"
-    assert granted(web(), claims={"sub": OID, "azp": "urn://team-a"})
-    assert granted(one(), claims={"azp": "client"})
+    granted(web(), claims={"sub": OID, "azp": "urn://team-a"})
+    granted(one(), claims={"azp": "client"})
     looked = web(condition={"StringEquals": {"token:sub": OID, "token:azp": "client"}})
-    assert granted(looked, claims={"sub": OID, "azp": "client"})
+    granted(looked, claims={"sub": OID, "azp": "client"})
     not_looked = web(condition={"StringEquals": {"token:sub": OID}, "StringNotEquals": {"token:azp": "x"}})
     assert denied(not_looked, claims={"sub": OID, "azp": "client"}).reason == "azp-not-checked"

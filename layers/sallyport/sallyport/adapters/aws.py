@@ -55,13 +55,8 @@ PAUSE_SECONDS = 0.05
 class _OwnCredentialsFetcher(ContainerMetadataFetcher):
     """Lambda's own endpoint on loopback; botocore's nine seconds are meant for one across a network."""
 
-    TIMEOUT_SECONDS = 0.5
-    RETRY_ATTEMPTS = 2
-    SLEEP_TIME = 0.1
-
-
-# What one look for the function's own credentials may take; the looks after it are in memory.
-CREDENTIALS_SECONDS = 1.2
+    TIMEOUT_SECONDS = 1
+    RETRY_ATTEMPTS = 1
 
 
 def function_credentials() -> CredentialSource:
@@ -72,8 +67,8 @@ def function_credentials() -> CredentialSource:
     would freeze a snapshot's credentials into every copy of it. Its only error is
     ``UnavailableError``.
     """
-    fetcher = _OwnCredentialsFetcher()
-    resolver = CredentialResolver(providers=[ContainerProvider(fetcher=fetcher), EnvProvider()])
+    container = ContainerProvider(fetcher=_OwnCredentialsFetcher())  # type: ignore[arg-type] # wrong in the stubs
+    resolver = CredentialResolver(providers=[container, EnvProvider()])
     held: list[Any] = []
 
     def credentials() -> ReadOnlyCredentials:
@@ -107,7 +102,7 @@ class SignedService:
         """Sign (SigV4) and send; raises ``UnavailableError`` and nothing else."""
         request = AWSRequest("POST", self.url.rstrip("/") + path, headers=dict(headers), data=body)
         SigV4Auth(self.credentials(), self.name, self.region).add_auth(request)
-        return self.transport("POST", request.url, dict(request.headers.items()), body, self.limits)
+        return self.transport("POST", str(request.url), dict(request.headers.items()), body, self.limits)
 
 
 def rehearse() -> None:
@@ -117,7 +112,7 @@ def rehearse() -> None:
     """
     request = AWSRequest("POST", "https://localhost/", headers={"Content-Type": "text/plain"}, data=b"{}")
     SigV4Auth(ReadOnlyCredentials("AKIA", "none", "none"), "sts", "us-east-1").add_auth(request)
-    _object(request.data)
+    _object(b"{}")
     "localhost".encode("idna")  # urllib3 does so with every host, and the codec is a module
 
 

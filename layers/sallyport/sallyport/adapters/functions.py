@@ -15,7 +15,6 @@ def key_refresher(service: SignedService, function: str) -> Callable[[str], None
     came is seen in the keys table alone. Source:
     https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html.
     """
-
     # The colon before the alias percent-encoded, as the SDKs send it: the signature covers the path.
     path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
 

@@ -6,7 +6,7 @@ appears as the SHA-256 of its signed bytes, a policy as the SHA-256 of its text.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -34,10 +34,6 @@ MAX_EXPECTED = 4
 MAX_NOTES = 20
 # The design's bound for one record.
 MAX_BYTES = 65_536
-# What goes where a record is larger, one after the other, least missed first: profiles beyond so many,
-# then whole parts. What is left is bounded by the lengths above.
-FEWER_PROFILES = (10, 5, 2, 1)
-EXPENDABLE = (("grant", "tags"), ("attributes",), ("request",), ("trace",), ("notes",), ("grant", "policy_arns"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,10 +69,10 @@ class RecordDraft:
         """Return the record as compact JSON text of at most ``MAX_BYTES`` bytes."""
         value = self._value()
         text = _dump(value)
-        for shorten in _shortenings(value):
+        for shorten in _SHORTENINGS:
             if len(text) <= MAX_BYTES:
                 break
-            shorten()
+            shorten(value)
             text = _dump(value)
         return text
 
@@ -133,11 +129,7 @@ class RecordDraft:
         if self.trust_version is not None:
             value["trust_version"] = self.trust_version
         if self.decision is not None:
-            # What decided comes first, so that it is what is left of a long trace.
-            trace = sorted(self.decision.trace, key=_weight)
-            value["trace"] = [_profile(one) for one in trace[:MAX_PROFILES]]
-            if (rest := len(trace) - MAX_PROFILES) > 0:
-                value["trace_omitted"] = rest
+            value |= _trace(self.decision.trace)
         if self.grant is not None:
             value["profile"] = {
                 "name": self.grant.profile_name,
@@ -174,24 +166,36 @@ def summary(
     )
 
 
-def _shortenings(value: dict[str, Any]) -> Iterator[Callable[[], None]]:
-    """Yield what makes a record shorter, in order; each step is for a record that is still too long."""
-    total = len(value.get("trace", ())) + value.get("trace_omitted", 0)
+def _fewer_profiles(most: int) -> Callable[[dict[str, Any]], None]:
+    def shorten(value: dict[str, Any]) -> None:
+        trace = value.get("trace", [])
+        if len(trace) > most:
+            value["trace"] = trace[:most]
+            value["trace_omitted"] = value.get("trace_omitted", 0) + len(trace) - most
 
-    def shorten_trace(most: int) -> None:
-        if "trace" in value:
-            value["trace"] = value["trace"][:most]
-            value["trace_omitted"] = total - len(value["trace"])
+    return shorten
 
-    def omit(part: Mapping[str, Any], name: str) -> None:
-        if part.get(name):
-            cast("dict[str, Any]", part)[name] = None
-            value["omitted"] = [*value.get("omitted", ()), name]
 
-    for most in FEWER_PROFILES:
-        yield partial(shorten_trace, most)
-    for *parents, name in EXPENDABLE:
-        yield partial(omit, value[parents[0]] if parents and parents[0] in value else value, name)
+def _without(name: str, *, of: str = "") -> Callable[[dict[str, Any]], None]:
+    def shorten(value: dict[str, Any]) -> None:
+        part = value.get(of, {}) if of else value
+        if part.pop(name, None):
+            part[f"{name}_omitted"] = True
+
+    return shorten
+
+
+# What goes where a record is too long, one after the other, least missed first. What is left then is
+# bounded by the lengths above.
+_SHORTENINGS = (
+    *map(_fewer_profiles, (10, 5, 2)),
+    _without("tags", of="grant"),
+    _without("attributes"),
+    *map(_fewer_profiles, (1, 0)),
+    _without("notes"),
+    _without("policy_arns", of="grant"),
+    _without("policy_arns", of="request"),
+)
 
 
 def _weight(trace: ProfileTrace) -> tuple[bool, int]:
@@ -238,6 +242,13 @@ def _identity(identity: Identity, looked_at: frozenset[str]) -> dict[str, JsonVa
         "attributes": attributes,
         "proof_expires_at": identity.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     }
+
+
+def _trace(trace: Sequence[ProfileTrace]) -> dict[str, JsonValue]:
+    # What decided comes first, so that it is what is left of a long trace.
+    shown: list[JsonValue] = [_profile(one) for one in sorted(trace, key=_weight)[:MAX_PROFILES]]
+    rest = len(trace) - len(shown)
+    return {"trace": shown} | ({"trace_omitted": rest} if rest else {})
 
 
 def _profile(trace: ProfileTrace) -> dict[str, JsonValue]:

@@ -32,7 +32,7 @@ from sallyport.model import (
 )
 from sallyport.trust.conditions import MATCH
 from sallyport.trust.facts import Facts
-from sallyport.trust.limits import MAX_CHAINED_DURATION, MAX_TAGS, MIN_DURATION
+from sallyport.trust.limits import MAX_CHAINED_DURATION, MAX_HINT_LENGTH, MAX_TAGS, MIN_DURATION
 from sallyport.trust.mapping import callers_policies, check_policies, render_tags
 from sallyport.trust.names import callers_name
 from sallyport.trust.profiles import Profile
@@ -155,7 +155,8 @@ def _blocked(one: ProfileTrace) -> Denial:
 
 
 def _unmet(looked: Sequence[ConditionTrace]) -> str:
-    return "; ".join(_hint(one) for one in looked if one.outcome != MATCH)
+    text = "; ".join(_hint(one) for one in looked if one.outcome != MATCH)
+    return text if len(text) <= MAX_HINT_LENGTH else text[: MAX_HINT_LENGTH - 1] + "…"
 
 
 def _hint(one: ConditionTrace) -> str:
@@ -227,8 +228,13 @@ def _grant(profile: Profile, identity: Identity, request: ExchangeRequest, facts
         tags, source_identity, evaded = terms_in_token(facts, tags=tags, source_identity=source_identity)
         notes += evaded
     droppable: tuple[str, ...] = ()
-    # A policy that a request brought may look at any tag.
-    if profile.droppable and brought is None and not brought_arns:
+    # A policy that a request brought may look at any tag; what a token carries cannot be left out.
+    if (
+        profile.droppable
+        and profile.issuance is Issuance.ASSUME_ROLE
+        and brought is None
+        and not brought_arns
+    ):
         present = {tag.key for tag in tags}
         droppable = tuple([key for key in profile.droppable if key in present])
     return Grant(

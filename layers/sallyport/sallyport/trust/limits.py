@@ -53,3 +53,7 @@ MAX_SHOWN_VALUES: Final = 10
 # Longest value that a pattern is tried on: every legitimate subject is shorter, and a hostile one
 # cannot buy more time than this.
 MAX_MATCHED_LENGTH: Final = 4_096
+# Larger numbers mean nothing in a trust file, and Python refuses to print very large ones.
+MAX_NUMBER_BITS: Final = 64
+# What one denial says about one profile that would have allowed it: a record stays small.
+MAX_HINT_LENGTH: Final = 1_000

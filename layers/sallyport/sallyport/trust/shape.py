@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from sallyport.trust.facts import shown
-from sallyport.trust.limits import MAX_DEPTH
+from sallyport.trust.limits import MAX_DEPTH, MAX_NUMBER_BITS
 from sallyport.trust.problems import Path, Problem
 from sallyport.trust.schema import SCHEMA
 
@@ -81,7 +81,10 @@ def _complaint(value: object) -> tuple[str, str] | None:
         return None if _is_text(value) else ("this contains what no file can", "write plain Unicode text")
     if isinstance(value, float):
         return None if isfinite(value) else ("this is not a number", "write a number")
-    if value is None or isinstance(value, bool | int):
+    if isinstance(value, int):
+        fits = value.bit_length() <= MAX_NUMBER_BITS
+        return None if fits else ("this number is larger than any that is needed", "write a smaller one")
+    if value is None:
         return None
     return f"YAML takes this for a {type(value).__name__}, not for a string", "put it in quotes"
 
