@@ -24,6 +24,8 @@ def variables(cloud: Cloud, deployment: Deployment) -> dict[str, str]:
         **named,
         **own,
         "SALLYPORT_ENDPOINT": deployment.endpoint,
+        # The name under which `sallyport trust apply` looks for it.
+        "SALLYPORT_REFRESH_FUNCTION": deployment.outputs["RefreshKeysFunction"],
         "SALLYPORT_AUDIENCE": AUDIENCE,
         "LOCAL_ENTRA_URL": cloud.entra,
         # Real clients find IMDS by this variable; it is not exported under their name, because it
@@ -33,6 +35,7 @@ def variables(cloud: Cloud, deployment: Deployment) -> dict[str, str]:
         "LOCAL_APP_SERVICE_HEADER": cloud.identity_header,
         "LOCAL_FAULTS_URL": cloud.faults,
         "LOCAL_PROXY_URL": cloud.proxy,
+        "LOCAL_TRUST_FILE": str(cloud.state.folder / "trust.yaml"),
         "LOCAL_LOGS": str(cloud.state.logs),
     }
 

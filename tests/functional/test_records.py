@@ -58,7 +58,9 @@ def test_a_put_whose_answer_was_lost_is_corrected_and_does_not_block_what_follow
     """The record says granted, the caller got nothing: records never change, so a second one says so."""
     table = world.aws.tables["records"]
     table.after_effect = True
-    with world.fault(RECORDS, lambda: (table.put_item(**json.loads(world.aws.requests[-1][2])), unreachable())[1]):
+    with world.fault(
+        RECORDS, lambda: (table.put_item(**json.loads(world.aws.requests[-1][2])), unreachable())[1]
+    ):
         lost = world.query()
     table.after_effect = False
     assert lost["statusCode"] == 503
@@ -83,7 +85,9 @@ def test_an_instance_catches_up_a_few_records_at_a_time(world: World) -> None:
     assert len(world.records) == 7 + 4
 
 
-def test_denials_do_not_push_out_a_session_that_was_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_denials_do_not_push_out_a_session_that_was_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sallyport.adapters.aws.PAUSE_SECONDS", 0)
     denied = tokens.token(DENIED)
     with world.fault(RECORDS, unreachable):
@@ -126,7 +130,9 @@ def test_records_end_with_their_time(world: World) -> None:
 # Noise
 
 
-@pytest.mark.parametrize("noise", [BAD, "", "no token at all", tokens.expired(), tokens.signed_by_somebody_else()])
+@pytest.mark.parametrize(
+    "noise", [BAD, "", "no token at all", tokens.expired(), tokens.signed_by_somebody_else()]
+)
 def test_a_flood_of_bad_proofs_costs_one_record_a_minute(world: World, noise: str) -> None:
     calls = []
     for second in range(180):

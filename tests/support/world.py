@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -197,8 +198,6 @@ class World:
     changes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Powertools keeps one logger per service and the stream of the day it was made.
-        os.environ["POWERTOOLS_SERVICE_NAME"] = f"sallyport-{next(_numbers)}"
         self.aws = FakeAws(
             now=lambda: self.now,
             tables={
@@ -214,10 +213,16 @@ class World:
         self.apply(self.trust)
         for anchor in compiled(self.trust).anchors:
             self.publish_keys(anchor)
-        self.routes: Routes = self.instance()
+
+    @cached_property
+    def routes(self) -> Routes:
+        """The function, started when it is first needed: its logger keeps the standard output of that time."""
+        return self.instance()
 
     def instance(self) -> Routes:
         """Another instance of the function, with caches of its own."""
+        # Powertools keeps one logger per service.
+        os.environ["POWERTOOLS_SERVICE_NAME"] = f"sallyport-{next(_numbers)}"
         return exchanges.token_routes(
             settings(**self.changes),
             transport=self.aws,

@@ -33,6 +33,7 @@ def outcome(operator: str, expected: JsonValue, actual: JsonValue) -> str:
         ("StringLike", "repo:octo/*", "repo:octo/app", MATCH),
         ("StringLike", "repo:octo/*", "xrepo:octo/app", NO_MATCH),
         ("StringLike", "a?c", "abc", MATCH),
+        ("StringLike", ["x*", "abc"], "abc", MATCH),
         ("StringNotLike", "a*", "abc", NO_MATCH),
         ("StringNotLike", "a*", "b", MATCH),
         ("NumericEquals", 5, 5, MATCH),
@@ -138,6 +139,13 @@ def test_what_is_not_one_string_is_an_error_for_string_operators(operator: str, 
         ("DateLessThan", "2026-12-31", "2026-02-30"),
         ("ArnNotLike", "arn:aws:iam::1:role/*", "role/a"),
         ("ArnNotLike", "arn:aws:iam::1:role/*", "arn:aws"),
+        ("ArnNotLike", "*:aws:iam::1:role/*", "urn:aws:iam::1:user/a"),
+        ("ArnNotLike", "arn:aws:iam::1:role/*", "arn:aws:iam::1:user/" + "a" * MAX_MATCHED_LENGTH),
+        ("ArnNotLike", "arn:aws:iam::1:role/*", 5),
+        ("ForAnyValue:NumericEquals", 1, [{}]),
+        ("IpAddress", "192.0.2.0/24", 3_221_225_991),
+        ("DateLessThan", "2026-12-31", "2026-W01-1"),
+        ("DateLessThan", "2026-12-31", "20260101"),
         ("StringNotLike", "a*", "b" * (MAX_MATCHED_LENGTH + 1)),
     ],
 )
@@ -181,6 +189,8 @@ def test_names_of_values_are_case_sensitive() -> None:
         ("StringEquals", ERROR, True),
         ("StringNotEquals", ERROR, True),
         ("StringEquals", NO_MATCH, False),
+        ("StringNotEquals", NO_MATCH, False),
+        ("ForAllValues:StringEquals", NO_MATCH, False),
         ("StringEquals", MATCH, True),
     ],
 )
@@ -218,6 +228,9 @@ def test_a_substituted_value_is_compared_as_it_is() -> None:
         ("StringEquals", "token:", "a"),
         ("StringEquals", "Token:x", "a"),
         ("StringEquals", "x", "a"),
+        ("StringEquals", "token:" + "x" * 300, "a"),
+        ("StringEquals", "token:x\n", "a"),
+        ("StringEquals", "token:${token:x}", "a"),
         ("StringEquals", "request:UserAgent", "a"),
         ("StringEquals", "aws:SourceIp", "a"),
         ("StringEquals", "token:x", []),
@@ -259,8 +272,8 @@ def test_a_trace_says_what_was_expected_and_found_within_bounds() -> None:
     assert trace.actual is not None
     assert len(trace.actual) == MAX_SHOWN_LENGTH
     assert condition.look(facts()).actual is None
-    assert condition.look(facts(x=["a", 1, True, None, {}, [], 10**50])).actual == (
-        "[a, 1, true, null, {…}, […], a very large number]"
+    assert condition.look(facts(x=["a", 1, 1.5, True, None, {}, [], 10**50])).actual == (
+        "[a, 1, 1.5, true, null, {…}, […], a very large number]"
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sallyport.model import Grant, Issuance
+from sallyport.model import Denial, Grant, Issuance
+from sallyport.trust.compile import load_profile
 from sallyport.trust.decide import authorize
 from tests.support.trust_files import (
     NOW,
@@ -252,12 +253,16 @@ def test_a_named_profile_still_has_its_conditions() -> None:
 
 def test_a_winner_that_cannot_be_used_denies_and_nobody_steps_in() -> None:
     document = trust_file(
-        {"a": profile(priority=2, session_policy=POLICY), "b": profile(priority=1)},
+        {
+            "a": profile(priority=2, session_policy=POLICY),
+            "b": profile(priority=1),
+            "c": profile(condition={"StringEquals": {"token:oid": "x"}}),
+        },
     )
     decision = decide(document, claims={"tid": "../*"})
     assert not isinstance(decision.outcome, Grant)
     assert decision.outcome.reason == "claim-illegal-in-policy"
-    assert [one.outcome for one in decision.trace] == ["unusable", "outranked"]
+    assert [one.outcome for one in decision.trace] == ["unusable", "outranked", "not-matched"]
     assert denied(document, policy=CALLERS).reason == "caller-policy-refused"
 
 
@@ -283,6 +288,7 @@ def test_a_session_is_never_longer_than_the_profile_allows(
 
 
 def test_more_than_an_hour_is_capped_by_chaining_and_the_grant_says_so() -> None:
+    assert granted(web(duration="1h"), claims={"sub": OID}, duration=7_200).notes == ("duration-capped",)
     grant = granted(one(), duration=43_200)
     assert (grant.duration, grant.notes) == (3_600, ("duration-capped-by-chaining",))
 
@@ -314,6 +320,8 @@ def test_a_callers_policy_passes_where_the_profile_says_so() -> None:
     assert grant.policy == CALLERS
     assert denied(one(), policy=CALLERS).reason == "caller-policy-not-accepted"
     assert denied(one(accept_caller_policy=True), policy=CALLERS + " " * 2_048).reason == "policy-too-large"
+    eleven = ("arn:aws:iam::aws:policy/ReadOnlyAccess",) * 11
+    assert denied(one(accept_caller_policy=True), policy_arns=eleven).reason == "too-many-policies"
 
 
 # --- tags that may be dropped ---------------------------------------------------------------------
@@ -358,6 +366,16 @@ def test_a_required_tag_without_a_value_denies() -> None:
     assert "reader" in denial.detail
 
 
+def test_more_tags_than_sts_takes_are_denied_wherever_they_come_from() -> None:
+    trust = compiled(one())
+    stored = trust.items[f"role#{ROLE}"]["profiles"][0]
+    many = [{"key": f"k{i}", "value": "v", "optional": False} for i in range(51)]
+    profiles = [load_profile({**stored, "session_tags": many})]
+    outcome = authorize(identity(trust), request(), profiles, disabled=(), now=NOW).outcome
+    assert isinstance(outcome, Denial)
+    assert outcome.reason == "too-many-tags"
+
+
 # --- the caller's own token at STS ----------------------------------------------------------------
 
 
@@ -395,6 +413,8 @@ def test_advisory_is_said() -> None:
         {f"{AWS}tags/transitive_tag_keys": ["Team"]},
         {f"{AWS}tags": "Team"},
         {f"{AWS}tags": {"principal_tags": ["Team"]}},
+        {f"{AWS}tags": {"principal_tags": 5}},
+        {f"{AWS}tags": {"transitive_tag_keys": 5}},
         {f"{AWS}tags": {"Team": "x"}},
         {f"{AWS}tags/transitive_tag_keys": "Team"},
         {f"{AWS}tags/transitive_tag_keys": [["Team"]]},
@@ -423,6 +443,8 @@ def test_what_a_token_tells_sts_is_granted_where_the_profile_says_the_same() -> 
     assert grant.source_identity == f"contoso.{OID}"
     assert grant.notes == ("tag-not-in-token:App",)
     assert denied(document, claims={"sub": OID, "team": "x", **said}).reason == "aws-claims-not-allowed"
+    more = {**said, f"{AWS}tags/transitive_tag_keys": ["App"]}
+    assert denied(document, claims={"sub": OID, "team": "reader", **more}).reason == "aws-claims-not-allowed"
     without = granted(document, claims={"sub": OID, "team": "reader"})
     assert (without.tags, without.source_identity) == ((), None)
     assert "source-identity-not-in-token" in without.notes
@@ -439,6 +461,8 @@ def test_what_a_token_tells_sts_is_granted_where_the_profile_says_the_same() -> 
         ([], False),
         ("", False),
         ({}, False),
+        (5, False),
+        ([5], False),
         (f"{ROLE}x", False),
         ("*", False),
     ],

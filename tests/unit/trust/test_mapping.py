@@ -119,7 +119,12 @@ def test_an_optional_tag_without_a_legal_value_is_left_out_with_a_note() -> None
         {"https://aws.amazon.com/tags/principal_tags/TenantID": "t"},
         {"https://aws.amazon.com/tags/principal_tags/tenantid": "t"},
         {"https://aws.amazon.com/tags": {"principal_tags": {"TenantID": ["t"]}}},
-        {"https://aws.amazon.com/tags": {"principal_tags": {"TENANTID": ["t"]}}},
+        {"https://aws.amazon.com/tags": {"principal_tags": {"TENANTID": ["t"], "Other": ["o"]}}},
+        {
+            "https://aws.amazon.com/tags/principal_tags/TenantID": "t",
+            "https://aws.amazon.com/tags/principal_tags/Other": "o",
+            "TenantID": "x",
+        },
     ],
 )
 def test_a_tags_claim_is_mapped_key_by_key_without_case(claims: dict[str, Any]) -> None:

@@ -40,6 +40,11 @@ def test_too_long_a_name_keeps_its_beginning_and_a_hash_of_everything() -> None:
     assert shorten("x" * 64) == "x" * 64
 
 
+@pytest.mark.parametrize("name", ["", "a", "a" * 65, "a b", "ab\n", "a:b", "äö"])
+def test_a_name_that_sts_does_not_take_is_known(name: str) -> None:
+    assert not is_legal(name)
+
+
 @pytest.mark.parametrize("claims", [{}, {"oid": ""}, {"oid": ["o"]}, {"oid": 1}, {"oid": None}])
 def test_a_name_needs_every_value_as_one_string(claims: dict[str, object]) -> None:
     with pytest.raises(DeniedError):
