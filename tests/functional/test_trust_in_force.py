@@ -119,7 +119,7 @@ def test_a_new_version_is_in_force_within_the_caches_time(world: World) -> None:
 
 
 def test_an_anchor_and_a_profile_of_two_versions_never_decide_together(world: World) -> None:
-    """The old anchor takes two audiences, and the old profile one; the new profile relies on the new anchor."""
+    """The old anchor takes two audiences, the old profile one; the new profile relies on the new anchor."""
     both = deepcopy(TRUST)
     both["trust_anchors"]["contoso"]["audiences"] = [tokens.AUDIENCE, "urn://others"]
     both["profiles"]["reader"]["condition"] = {

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from botocore.credentials import ReadOnlyCredentials
-from pytest import CaptureFixture
 
 from sallyport.adapters.http import HttpResponse, TimeLimits
 from sallyport.gateway.http import Routes
@@ -216,7 +216,7 @@ class World:
 
     @cached_property
     def routes(self) -> Routes:
-        """The function, started when it is first needed: its logger keeps the standard output of that time."""
+        """The function, started when first needed: its logger keeps the standard output of then."""
         return self.instance()
 
     def instance(self) -> Routes:
@@ -352,7 +352,7 @@ def at(seconds: float) -> datetime:
     return tokens.NOW.astimezone(UTC) + timedelta(seconds=seconds)
 
 
-def lines(capsys: CaptureFixture[str]) -> list[dict[str, Any]]:
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """What the function has written to its log."""
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 

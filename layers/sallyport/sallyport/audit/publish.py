@@ -4,6 +4,7 @@ Pure but for its two ports. The stream keeps order and tries again; nothing is d
 that can never be put ends in the dead-letter queue, whole.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,10 +59,28 @@ class Publisher:
                 continue  # records are never changed, and those that end were published long ago
             change = entry["dynamodb"]
             record = change.get("NewImage", {}).get("record", {}).get("S")
-            if record is None:
-                self._keep(str(change))
+            if record is None or not _is_detail(record):
+                self._keep(_kept(change))
                 continue
             yield StreamedRecord(change["SequenceNumber"], record)
+
+
+def _is_detail(record: str) -> bool:
+    """Tell whether EventBridge can ever take it: an entry that it refuses would hold up all that follow."""
+    if len(record.encode("utf-8", "replace")) > MAX_BATCH_BYTES:
+        return False
+    try:
+        return isinstance(json.loads(record), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _kept(change: Mapping[str, Any]) -> str:
+    """Return a change for the dead-letter queue, or where to find it if the queue would not take it."""
+    text = json.dumps(change, default=str)
+    if len(text) <= MAX_BATCH_BYTES:
+        return text
+    return json.dumps({"Keys": change.get("Keys"), "SequenceNumber": change["SequenceNumber"]}, default=str)
 
 
 def batches(records: Iterable[StreamedRecord]) -> Iterable[Sequence[StreamedRecord]]:

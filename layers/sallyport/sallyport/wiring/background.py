@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -10,16 +10,16 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sallyport.adapters.aws import function_credentials
+from sallyport.adapters.aws import CredentialSource, JsonService, function_credentials
 from sallyport.adapters.fetch import JsonFetcher
-from sallyport.adapters.http import pooled_transport
+from sallyport.adapters.http import Transport, pooled_transport
 from sallyport.adapters.records_bus import keeper, putter
 from sallyport.adapters.tables import AuditTable, KeysTable, TrustTable
 from sallyport.adapters.telemetry import telemetry
 from sallyport.audit.intake import take
 from sallyport.audit.publish import Publisher
-from sallyport.keys import RefreshKeys
-from sallyport.settings import AuditSettings, PublishSettings, RefreshSettings
+from sallyport.keys import Fetch, RefreshKeys
+from sallyport.settings import AuditSettings, AwsSettings, PublishSettings, RefreshSettings
 from sallyport.wiring.clients import Aws, utc_now
 
 # How long a record's id is remembered against a second delivery: longer than queue and stream
@@ -27,14 +27,21 @@ from sallyport.wiring.clients import Aws, utc_now
 AUDIT_MEMORY = timedelta(days=16)
 
 
-def key_refresh(settings: RefreshSettings) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+def key_refresh(
+    settings: RefreshSettings,
+    *,
+    transport: Transport | None = None,
+    credentials: CredentialSource | None = None,
+    fetch: Fetch | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
     """Return what refreshes keys: all anchors' on the schedule's event, some when asked."""
-    dynamodb = Aws(settings.aws, pooled_transport(), function_credentials()).dynamodb()
+    dynamodb = _dynamodb(settings.aws, transport, credentials)
     keys = KeysTable(dynamodb, settings.keys_table, time.monotonic)
     local = settings.aws.local_cloud
     use_case = RefreshKeys(
         anchors=TrustTable(dynamodb, settings.trust_table, time.monotonic).anchors,
-        fetch=JsonFetcher(local=local),
+        fetch=fetch or JsonFetcher(local=local),
         read=lambda anchor_id: keys.read(anchor_id, fresh=True),
         write=keys.write,
         claim_ask=keys.claim_ask,
@@ -44,7 +51,7 @@ def key_refresh(settings: RefreshSettings) -> Callable[[dict[str, Any], LambdaCo
 
     def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         outcomes = use_case(
-            now=utc_now(),
+            now=clock(),
             time_left=lambda: context.get_remaining_time_in_millis() / 1000,
             anchor_ids=event.get("anchor_ids"),
             asked=event.get("asked") is True,
@@ -59,17 +66,21 @@ def publisher(settings: PublishSettings) -> Publisher:
     return Publisher(putter(settings.records_bus), keeper(settings.dead_letter_queue))
 
 
-def auditor(settings: AuditSettings) -> Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]:
+def auditor(
+    settings: AuditSettings,
+    *,
+    transport: Transport | None = None,
+    credentials: CredentialSource | None = None,
+) -> Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]:
     """Return what counts records from the audit queue; messages that fail go back alone."""
-    dynamodb = Aws(settings.aws, pooled_transport(), function_credentials()).dynamodb()
-    table = AuditTable(dynamodb, settings.audit_table)
+    table = AuditTable(_dynamodb(settings.aws, transport, credentials), settings.audit_table)
     report = telemetry()
 
-    def one(message: SQSRecord) -> None:
-        new = take(
-            message.body, lambda record, outcome: table.count(record, outcome, utc_now(), AUDIT_MEMORY)
-        )
-        report.counted(new=new)
+    def count(record_id: str, outcome: str) -> bool:
+        return table.count(record_id, outcome, utc_now(), AUDIT_MEMORY)
+
+    def one(record: SQSRecord) -> None:  # the name is Powertools', which passes it as a keyword
+        report.counted(new=take(record.body, count))
 
     def run(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         return process_partial_response(
@@ -77,3 +88,9 @@ def auditor(settings: AuditSettings) -> Callable[[dict[str, Any], LambdaContext]
         )
 
     return run
+
+
+def _dynamodb(
+    aws: AwsSettings, transport: Transport | None, credentials: CredentialSource | None
+) -> JsonService:
+    return Aws(aws, transport or pooled_transport(), credentials or function_credentials()).dynamodb()
