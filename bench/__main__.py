@@ -26,7 +26,9 @@ def main() -> int:
         console.print("weighing the layer for Lambda …")
         rows += size.measure(folder)
     if "--quick" not in sys.argv:
-        console.print(f"growth: filling a table with {growth.LARGE:,} profiles, which takes a minute or two …")
+        console.print(
+            f"growth: filling a table with {growth.LARGE:,} profiles, which takes a minute or two …"
+        )
         rows += growth.measure(growth.state())
     table.show(rows)
     table.save(rows, RESULT)

@@ -16,16 +16,16 @@ from typing import Any
 
 import boto3
 from botocore.credentials import ReadOnlyCredentials
-from local import cloud as clouds
-from local.paths import State
 from rich.progress import Progress
-from sallyport.adapters.http import HttpResponse, TimeLimits, Transport, pooled_transport
-from sallyport.settings import ExchangeSettings
-from sallyport.wiring.exchanges import token_routes
 
 from bench import world as worlds
 from bench.hot_path import silence
 from bench.table import Row
+from local import cloud as clouds
+from local.paths import State
+from sallyport.adapters.http import HttpResponse, TimeLimits, Transport, pooled_transport
+from sallyport.settings import ExchangeSettings
+from sallyport.wiring.exchanges import token_routes
 
 SMALL = 10
 LARGE = int(os.environ.get("SALLYPORT_BENCH_PROFILES", "1000000"))
@@ -71,7 +71,7 @@ def _compare(url: str, world: worlds.World) -> list[Row]:
                 start = time.perf_counter()
                 answer = routes(world.event)
                 seconds[size].append(time.perf_counter() - start)
-                assert answer["statusCode"] == 200, answer  # noqa: S101 - failures measure nothing
+                assert answer["statusCode"] == 200, answer
     small, large = median(seconds[SMALL]), median(seconds[LARGE])
     ratio = large / small
     counts = {size: sum(count for name, count in reads[size].items() if "Get" in name) for size in reads}
@@ -131,7 +131,8 @@ def _create(dynamodb: Any, name: str, *keys: str) -> None:  # noqa: ANN401 - a b
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         KeySchema=[
-            {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+            {"AttributeName": key, "KeyType": kind}
+            for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
         ],
     )
 
@@ -157,7 +158,7 @@ def _fill(dynamodb: Any, table: str, size: int, world: worlds.World) -> None:  #
 
         def write(batch: list[dict[str, Any]]) -> int:
             answer = dynamodb.batch_write_item(RequestItems={table: batch})
-            assert not answer.get("UnprocessedItems")  # noqa: S101 - a half-filled table measures something else
+            assert not answer.get("UnprocessedItems")
             return len(batch)
 
         while wave := [list(itertools.islice(others, BATCH)) for _ in range(WRITERS * 8)]:

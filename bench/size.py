@@ -22,7 +22,14 @@ def build(target: str, folder: Path) -> Path:
         "PYTHON": sys.executable,
     }
     subprocess.run(
-        ["make", "-s", "-C", str(ROOT / "layers" / "sallyport"), "build-SallyportLayer", f"ARTIFACTS_DIR={folder}"],
+        [
+            "make",
+            "-s",
+            "-C",
+            str(ROOT / "layers" / "sallyport"),
+            "build-SallyportLayer",
+            f"ARTIFACTS_DIR={folder}",
+        ],
         env=environment,
         check=True,
         timeout=300,

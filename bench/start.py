@@ -84,7 +84,11 @@ def _answers(env: dict[str, str], event: Path) -> tuple[Row, Row]:
     for _ in range(STARTS):
         run = subprocess.run(
             [sys.executable, "-S", "-c", ANSWERS, str(event)],
-            env=env, check=True, timeout=60, capture_output=True, text=True,
+            env=env,
+            check=True,
+            timeout=60,
+            capture_output=True,
+            text=True,
         )
         found = json.loads(run.stdout.splitlines()[-1])
         first, *rest = found["times"]
@@ -102,7 +106,7 @@ def _answers(env: dict[str, str], event: Path) -> tuple[Row, Row]:
             floor=f"{median(warms) * 1e3:.1f} ms",
             ratio=ratio,
             met=ratio <= FIRST_BUDGET,
-            note="loopback stub for DynamoDB and STS; the first one reads trust and keys, a warm one does not",
+            note="DynamoDB and STS are a loopback stub; the first one reads trust and keys",
         ),
         Row(
             "peak memory",
@@ -120,7 +124,7 @@ def stub(world: worlds.World, saved: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "bench.stub", str(saved)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None  # noqa: S101 - asked for above
+            assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.terminate()

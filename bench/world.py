@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+
 from sallyport.trust.compile import compile_trust
 
 REGION = "us-east-1"
@@ -53,14 +54,16 @@ TRUST = {
     },
 }
 
+_SECRET = "s" * 40
+_SESSION_TOKEN = "t" * 900
 STS_ANSWER = (
-    b'<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>'
-    b"<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:contoso-b0c1</AssumedRoleId>"
-    b"<Arn>arn:aws:sts::111122223333:assumed-role/team-a-reader/contoso-b0c1</Arn></AssumedRoleUser>"
-    b"<Credentials><AccessKeyId>ASIAEXAMPLEEXAMPLE00</AccessKeyId><SecretAccessKey>" + b"s" * 40 + b"</SecretAccessKey>"
-    b"<SessionToken>" + b"t" * 900 + b"</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>"
-    b"<PackedPolicySize>6</PackedPolicySize></AssumeRoleResult></AssumeRoleResponse>"
-)
+    '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>'
+    "<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:contoso-b0c1</AssumedRoleId>"
+    "<Arn>arn:aws:sts::111122223333:assumed-role/team-a-reader/contoso-b0c1</Arn></AssumedRoleUser>"
+    f"<Credentials><AccessKeyId>ASIAEXAMPLEEXAMPLE00</AccessKeyId><SecretAccessKey>{_SECRET}</SecretAccessKey>"
+    f"<SessionToken>{_SESSION_TOKEN}</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>"
+    "<PackedPolicySize>6</PackedPolicySize></AssumeRoleResult></AssumeRoleResponse>"
+).encode()
 
 ENVIRONMENT = {
     "AWS_REGION": REGION,
