@@ -78,7 +78,7 @@ def events(
     encoded=st.booleans(),
 )
 def test_any_event_is_answered(
-    body: str | None, headers: dict[str, str], query: dict[str, str] | None, encoded: bool
+    body: str | None, headers: dict[str, str], query: dict[str, str] | None, *, encoded: bool
 ) -> None:
     for event in events(body, headers, query, encoded=encoded):
         check(WORLD.routes(event))

@@ -89,6 +89,49 @@ class OidcAnchor:
     local_discovery: str | None = None
 
 
+class StaleCrls(StrEnum):
+    """What a revocation list past its time means for the certificates that it is about."""
+
+    DENY = "deny"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class X509Anchor:
+    """A trust anchor of kind ``x509``, as compiled from the trust file. Certificates are DER.
+
+    ``certificates`` are what is trusted, roots or not; ``intermediates`` only help to get there, so
+    that clients need not send them. ``crls`` are the ids of the revocation lists that the anchor
+    expects: one that was never read counts as one past its time, and ``stale_crls`` says what that
+    means. ``any_extended_key_usage`` accepts leaves that their issuer means for other purposes than
+    for clients.
+    """
+
+    name: str
+    id: str
+    arn: str
+    certificates: tuple[bytes, ...]
+    intermediates: tuple[bytes, ...] = ()
+    crls: tuple[str, ...] = ()
+    stale_crls: StaleCrls = StaleCrls.DENY
+    any_extended_key_usage: bool = False
+    replay: Replay = Replay.ALLOW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """What records tell of the certificate behind an identity, so that its end can be announced.
+
+    ``fingerprint`` is the SHA-256 of the DER and ``serial`` the number, both in lower-case hex;
+    ``issuer`` is the issuer's name after RFC 4514.
+    """
+
+    fingerprint: str
+    serial: str
+    issuer: str
+    not_after: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who is calling, established by a verifier. Only ``proof`` constructs one.
@@ -98,6 +141,7 @@ class Identity:
     ``proof_digest`` is the SHA-256 (hex) of the signed bytes, ``replay_id`` what a second use of
     the same proof has in common with the first, ``expires_at`` when the proof itself ends.
     ``notes`` are remarks for the record (a missing ``idtyp``, say), each a stable kebab-case code.
+    ``certificate`` is set where the proof was made with one.
     """
 
     anchor_name: str
@@ -109,6 +153,7 @@ class Identity:
     proof_digest: str
     replay_id: str
     notes: tuple[str, ...] = ()
+    certificate: CertificateFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,7 @@ class _OwnCredentialsFetcher(ContainerMetadataFetcher):
 
     TIMEOUT_SECONDS = 1
     RETRY_ATTEMPTS = 1
+    SLEEP_TIME = 0
 
 
 def function_credentials() -> CredentialSource:
@@ -79,12 +80,18 @@ def function_credentials() -> CredentialSource:
                     raise UnavailableError("no-credentials", "the function has no credentials of its own")
                 held.append(found)
             frozen: ReadOnlyCredentials = held[0].get_frozen_credentials()
-        except BotoCoreError as error:
-            # By its type alone: the text may hold what the endpoint answered.
+        except (BotoCoreError, KeyError, ValueError) as error:
+            # By its type alone: the text may hold what the endpoint answered, of which botocore
+            # expects that it is whole.
             raise UnavailableError("no-credentials", type(error).__name__) from None
         return frozen
 
     return credentials
+
+
+def throwaway_credentials() -> ReadOnlyCredentials:
+    """Return credentials that are none, for a rehearsal that reaches nothing."""
+    return ReadOnlyCredentials("AKIAREHEARSAL", "none", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,17 +110,6 @@ class SignedService:
         request = AWSRequest("POST", self.url.rstrip("/") + path, headers=dict(headers), data=body)
         SigV4Auth(self.credentials(), self.name, self.region).add_auth(request)
         return self.transport("POST", str(request.url), dict(request.headers.items()), body, self.limits)
-
-
-def rehearse() -> None:
-    """Sign and read once with throwaway values, so that the snapshot holds what a first call builds.
-
-    The clock that the signer looks at goes into a signature that is thrown away with the rest.
-    """
-    request = AWSRequest("POST", "https://localhost/", headers={"Content-Type": "text/plain"}, data=b"{}")
-    SigV4Auth(ReadOnlyCredentials("AKIA", "none", "none"), "sts", "us-east-1").add_auth(request)
-    _object(b"{}")
-    "localhost".encode("idna")  # urllib3 does so with every host, and the codec is a module
 
 
 class JsonService:

@@ -45,6 +45,9 @@ Transport = Callable[[str, str, Mapping[str, str], bytes, TimeLimits], HttpRespo
 
 def pooled_transport(*, connections: int = 4) -> Transport:
     """Return a transport over one urllib3 pool; its TLS context is built now, in init."""
+    # The socket module encodes every host's name with this codec, which is a module that takes a
+    # millisecond to import.
+    "localhost".encode("idna")
     pool = urllib3.PoolManager(
         num_pools=8,
         maxsize=connections,

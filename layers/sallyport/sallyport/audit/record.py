@@ -32,6 +32,10 @@ MAX_PROFILES = 20
 MAX_CONDITIONS = 12
 MAX_EXPECTED = 4
 MAX_NOTES = 20
+# Of a summary: reasons and addresses with their counts, the largest first. The longest IPv6 address
+# has 45 characters.
+MAX_COUNTS = 40
+MAX_NAME = 48
 # The design's bound for one record.
 MAX_BYTES = 65_536
 
@@ -159,8 +163,8 @@ def summary(
             "time": window_start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "kind": "unverified-summary",
             "outcome": "refused",
-            "counts": {_cut(key): count for key, count in _first(counts.items(), MAX_ATTRIBUTES)},
-            "addresses": {_cut(key): count for key, count in _first(addresses.items(), MAX_ATTRIBUTES)},
+            "counts": {key[:MAX_NAME]: count for key, count in _first(counts.items(), MAX_COUNTS)},
+            "addresses": {key[:MAX_NAME]: count for key, count in _first(addresses.items(), MAX_COUNTS)},
             "total": sum(counts.values()),
         }
     )
