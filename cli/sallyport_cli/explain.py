@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sallyport.audit.display import display
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import say, say_json
+from sallyport_cli.output import say, say_json, shown
 
 _EXCHANGE_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -98,7 +97,7 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     """Yield a record in words, line by line; any field may be missing or of another type."""
     outcome = _text(record.get("outcome"))
     yield (
-        _OUTCOMES.get(outcome, f"outcome: {display(outcome) or 'not recorded'}"),
+        _OUTCOMES.get(outcome, f"outcome: {shown(outcome) or 'not recorded'}"),
         _STYLES.get(outcome, "bold"),
     )
     yield from _fields(record, ("id", "time", "route", "source_ip", "user_agent"))
@@ -113,7 +112,7 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     yield from _profiles(record)
     yield from _remedy(record)
     yield from _given(record)
-    notes = [display(_text(note)) for note in _list(record, "notes")]
+    notes = [shown(_text(note)) for note in _list(record, "notes")]
     if notes:
         yield from _heading("notes")
         yield from ((f"  {note}", "") for note in notes)
@@ -125,14 +124,16 @@ def _summary(record: Mapping[str, Any]) -> Iterable[Line]:
     yield from _fields(record, ("total",))
     for name, counts in (("reason", "counts"), ("address", "addresses")):
         for key, count in _mapping(record, counts).items():
-            yield f"  {name:<16} {display(_text(key))}: {display(_text(count))}", ""
+            yield f"  {name:<16} {shown(_text(key))}: {shown(_text(count))}", ""
 
 
 def _why(record: Mapping[str, Any]) -> Iterable[Line]:
     if not any(record.get(key) for key in ("reason", "detail", "cure")):
         return
     yield from _heading("why")
-    yield from _fields(record, ("reason", "detail", "cure"))
+    # Where profiles were looked at and none fits, the last part says the cure condition by condition.
+    by_condition = record.get("reason") == "no-profile-matched" and bool(_list(record, "trace"))
+    yield from _fields(record, ("reason", "detail") if by_condition else ("reason", "detail", "cure"))
 
 
 def _who(record: Mapping[str, Any]) -> Iterable[Line]:
@@ -143,12 +144,12 @@ def _who(record: Mapping[str, Any]) -> Iterable[Line]:
         yield from _fields({"anchor": anchor.get("name"), "anchor arn": anchor.get("arn")}, None)
         yield from _fields(record, ("subject",))
         for key, value in _mapping(record, "attributes").items():
-            yield f"  {display(_text(key))} = {display(_text(value))}", ""
+            yield f"  {shown(_text(key))} = {shown(_text(value))}", ""
     claimed = _mapping(record, "claimed")
     if claimed:
         yield "  UNVERIFIED: this is only what the caller claims, and may be a lie", "bold yellow"
         for key, value in claimed.items():
-            yield f"  claimed {display(_text(key))} = {display(_text(value))}", "yellow"
+            yield f"  claimed {shown(_text(key))} = {shown(_text(value))}", "yellow"
     if not anchor and record.get("subject") is None and not claimed:
         yield "  unknown: nothing was verified and nothing readable was claimed", ""
     yield from _fields({"proof sha256": record.get("proof_sha256")}, None)
@@ -178,12 +179,12 @@ def _profiles(record: Mapping[str, Any]) -> Iterable[Line]:
     yield from _heading("profiles looked at")
     for entry in trace:
         outcome = _text(entry.get("outcome"))
-        words = [display(_text(entry.get("profile"))), display(outcome)]
+        words = [shown(_text(entry.get("profile"))), shown(outcome)]
         if entry.get("reason"):
-            words.append(f"({display(_text(entry['reason']))})")
+            words.append(f"({shown(_text(entry['reason']))})")
         yield f"  {' '.join(words)}", "green" if outcome == "allowed" else ""
-        if entry.get("detail"):
-            yield f"      {display(_text(entry['detail']), limit=512)}", "dim"
+        if entry.get("detail") and not _list(entry, "conditions"):
+            yield f"      {shown(_text(entry['detail']), limit=512)}", "dim"
         for condition in _list(entry, "conditions"):
             if isinstance(condition, Mapping):
                 yield from _condition(condition)
@@ -195,15 +196,15 @@ def _condition(condition: Mapping[str, Any]) -> Iterable[Line]:
     outcome = _text(condition.get("outcome"))
     mark = _MARKS.get(outcome, "?")
     style = "green" if outcome == "match" else "red"
-    operator, key = display(_text(condition.get("operator"))), display(_text(condition.get("key")))
-    yield f"    {mark} {operator} {key}: {display(outcome)}", style
+    operator, key = shown(_text(condition.get("operator"))), shown(_text(condition.get("key")))
+    yield f"    {mark} {operator} {key}: {shown(outcome)}", style
     yield f"        expected {_expected(condition)}", ""
     actual = condition.get("actual")
-    yield f"        actual   {'nothing' if actual is None else display(_text(actual))}", ""
+    yield f"        actual   {'nothing' if actual is None else shown(_text(actual))}", ""
 
 
 def _expected(condition: Mapping[str, Any]) -> str:
-    values = [display(_text(value)) for value in _list(condition, "expected")]
+    values = [shown(_text(value)) for value in _list(condition, "expected")]
     more = condition.get("expected_omitted")
     if isinstance(more, int) and more > 0:
         values.append(f"{more} more")
@@ -236,15 +237,15 @@ _STANDS_BY_ITSELF = {
 
 def _way(entry: Mapping[str, Any]) -> str:
     """Say what one profile would have needed; nothing where it is no way to what was asked for."""
-    name = display(_text(entry.get("profile")))
+    name = shown(_text(entry.get("profile")))
     outcome, reason = _text(entry.get("outcome")), _text(entry.get("reason"))
     if outcome in _STANDS_BY_ITSELF:
         return _STANDS_BY_ITSELF[outcome].format(name=name)
     if reason == "other-anchor":
         return f"profile {name} allows the role through another trust anchor only"
-    detail = display(_text(entry.get("detail")), limit=512)
+    detail = shown(_text(entry.get("detail")), limit=512)
     unmet = [
-        f"{display(_text(one.get('operator')))} {display(_text(one.get('key')))} {_expected(one)}"
+        f"{shown(_text(one.get('operator')))} {shown(_text(one.get('key')))} {_expected(one)}"
         for one in _list(entry, "conditions")
         if isinstance(one, Mapping) and one.get("outcome") != "match"
     ]
@@ -308,7 +309,7 @@ def _fields(values: Mapping[str, Any], names: Sequence[str] | None) -> Iterable[
         if value is None or value in ("", []):
             continue
         items = value if isinstance(value, list) else [value]
-        text = ", ".join(display(_text(item), limit=512) for item in items)
+        text = ", ".join(shown(_text(item), limit=512) for item in items)
         yield f"  {name.replace('_', ' '):<16} {text}", ""
 
 

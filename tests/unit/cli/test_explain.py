@@ -1,5 +1,6 @@
 """`sallyport explain`: why an exchange ended as it did."""
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from sallyport_cli.explain import explanation
 from sallyport_cli.failure import Exit
+from sallyport_cli.output import say
 from tests.support.fake_aws import FakeAws, Run
 from tests.support.fake_dynamodb import FakeDynamoDb
 
@@ -298,5 +300,18 @@ def test_nothing_that_a_caller_chose_can_act_on_the_terminal() -> None:
 
     for record in (DENIED, GRANTED, {"outcome": "refused", "claimed": {hostile: hostile}}):
         out = words(poisoned(record))
-        assert not {"\x1b", "\u202e", "\r", "["} & set(out)
+        assert not {"\x1b", "\u202e", "\r"} & set(out)
+        # Markup is shown as it was written: whoever prints it must not interpret it.
+        assert "[bold]" in out
         assert max(map(len, out.splitlines())) < 6_000
+
+
+def test_the_printer_interprets_no_markup() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    say("[red]not red[/red] [link=https://example.com]x[/link]", stream=terminal)
+    assert "[red]not red[/red]" in terminal.getvalue()
+    assert "[link=https://example.com]" in terminal.getvalue()

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from urllib.parse import quote
 
 from sallyport.proof.x509_reasons import refusal
@@ -111,7 +112,7 @@ def parse_authorization(text: str) -> Authorization:
     if len(names) > MAX_SIGNED_HEADERS:
         raise refusal("signed-headers-too-many", f"It names {len(names)}.")
     # Sorted and each once: there is one way to write a list of names.
-    if any(one >= other for one, other in zip(names, names[1:], strict=False)):
+    if any(one >= other for one, other in pairwise(names)):
         raise refusal("signed-headers-unsorted")
     kind, bits = found["kind"] or "MLDSA", found["bits"]
     return Authorization(
@@ -229,7 +230,8 @@ def authorize(  # noqa: PLR0913 - each is a part of what is signed, and none has
         body_digest=sha256(body).hexdigest(),
     )
     signature = signer(string_to_sign(algorithm=algorithm, date=date, scope=scope, canonical=canonical))
-    return f"{algorithm} Credential={serial}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature.hex()}"
+    credential = f"{algorithm} Credential={serial}/{scope}, SignedHeaders={';'.join(names)}"
+    return f"{credential}{_SIGNATURE}{signature.hex()}"
 
 
 def _unhex(digits: str) -> bytes:

@@ -5,9 +5,7 @@ in ``proof.x509``; the rules for the certificates of a trust anchor are here, be
 is checked with them.
 """
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import TypeVar
@@ -74,22 +72,16 @@ _FOREIGN = (
     x509.UnsupportedGeneralNameType,
     # A name with a bit string where none may be.
     TypeError,
+    # The library remarks on oddities (a country of three letters); some processes make errors of that.
+    Warning,
 )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the library's remarks on strangers' certificates out of the log; what matters is checked."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def read(look: Callable[[], T]) -> T:
     """Return what ``look`` finds in a certificate or list, with one kind of error for all that it may hit.
 
-    The library reads late: names and extensions are parsed when they are asked for. So everything that
-    asks for them for the first time does it in here, and under ``quiet``.
+    The library reads late: names and extensions are parsed when they are asked for, so that everything
+    that asks for them does it in here.
 
     Raises:
         ValueError: it cannot be read.
@@ -138,7 +130,7 @@ def usable_key(certificate: x509.Certificate) -> PublicKey:
         return key
     if isinstance(key, EllipticCurvePublicKey):
         if not isinstance(key.curve, CURVES):
-            raise ValueError(f"the curve {key.curve.name}")
+            raise ValueError(f"the curve {key.curve.name}")  # noqa: TRY004 - the key is wrong, not its type
         return key
     if isinstance(key, MlDsaKey):
         return key

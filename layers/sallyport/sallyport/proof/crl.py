@@ -258,14 +258,13 @@ def _check_signature(found: x509.CertificateRevocationList, anchor: X509Anchor) 
         raise refused("crl-signature", f"The algorithm is {found.signature_algorithm_oid.dotted_string}.")
     try:
         name = read(found.issuer.public_bytes)
-        authorities = [one for one in map(load, (*anchor.certificates, *anchor.intermediates))]
-        candidates = [one for one in authorities if _may_sign(one, name)]
-        if not candidates:
-            raise refused("crl-foreign", f"The issuer is {shown(found.issuer.rfc4514_string())}.")
-        signed = any(read(lambda key=usable_key(one): found.is_signature_valid(key)) for one in candidates)  # type: ignore[misc]
+        authorities = map(load, (*anchor.certificates, *anchor.intermediates))
+        keys = [usable_key(one) for one in authorities if _may_sign(one, name)]
     except ValueError as error:
-        raise refused("crl-malformed") from error
-    if not signed:
+        raise refused("crl-malformed", "A name or a key cannot be read.") from error
+    if not keys:
+        raise refused("crl-foreign", f"The issuer is {shown(found.issuer.rfc4514_string())}.")
+    if not any(map(found.is_signature_valid, keys)):
         raise refused("crl-signature")
 
 

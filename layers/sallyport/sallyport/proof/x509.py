@@ -63,7 +63,6 @@ from sallyport.proof.certificates import (
     kind_of,
     load,
     name_digest,
-    quiet,
     read,
     usable_key,
 )
@@ -186,11 +185,6 @@ def parse(request: SignedRequest) -> UnverifiedRequest:
         ProofError: the proof is malformed, whatever was sent.
         RequestError: what is asked for is.
     """
-    with quiet():
-        return _parse(request)
-
-
-def _parse(request: SignedRequest) -> UnverifiedRequest:
     # (1) A POST with one Authorization header in the one form that clients write (SigV4's).
     if request.method != METHOD:
         raise refusal("method")
@@ -233,13 +227,6 @@ def verify_chain(
         ProofError: something is not as it must be; ``x509_reasons.REASONS`` lists all of it.
         UnavailableError: the anchor's own certificates cannot be used.
     """
-    with quiet():
-        return _verify_chain(request, endpoint, anchor, now)
-
-
-def _verify_chain(
-    request: UnverifiedRequest, endpoint: Endpoint, anchor: X509Anchor, now: datetime
-) -> VerifiedChain:
     authorization = request.authorization
     # (6) For this anchor, this endpoint and nobody else: the host is what tells us from AWS.
     if request.parameters.trust_anchor_arn != anchor.arn:
@@ -319,11 +306,11 @@ def claimed(request: UnverifiedRequest) -> dict[str, str]:
         "trust_anchor": request.parameters.trust_anchor_arn,
     }
     for name, look in (
-        ("subject", lambda: request.leaf.subject.rfc4514_string()),
-        ("issuer", lambda: request.leaf.issuer.rfc4514_string()),
+        ("subject", lambda: request.leaf.subject),
+        ("issuer", lambda: request.leaf.issuer),
     ):
         try:
-            said[name] = read(look)
+            said[name] = read(look).rfc4514_string()
         except ValueError:
             continue
     return {name: value[:CLAIMED_CHARS] for name, value in said.items()}
@@ -623,9 +610,10 @@ def _place(certificate: x509.Certificate) -> tuple[str, str, bytes]:
 
 
 def _constrains_mail(constraints: x509.NameConstraints) -> bool:
-    """Tell whether mail addresses are constrained: the library applies that to alternative names alone,
-    RFC 5280 §4.2.1.10 to the subject as well.
-    """  # noqa: D205, D209 - one sentence
+    """Tell whether mail addresses are constrained.
+
+    The library applies that to alternative names alone, RFC 5280 §4.2.1.10 to the subject as well.
+    """
     subtrees = [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
     return any(isinstance(one, x509.RFC822Name) for one in subtrees)
 

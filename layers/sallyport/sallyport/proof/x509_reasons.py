@@ -171,8 +171,8 @@ REASONS: dict[str, X509Reason] = {
     ),
     "issuer-missing": _untrusted(
         "No certificate leads from this one to the trust anchor.",
-        "Send the intermediate certificates (--intermediates), or keep them at the trust anchor; if the trust "
-        "anchor is another one, name that. Names are compared byte for byte.",
+        "Send the intermediate certificates (--intermediates), or keep them at the trust anchor; if another "
+        "trust anchor is meant, name that. Names are compared byte for byte.",
     ),
     "path-refused": _untrusted(
         "The path to the trust anchor is not valid.",

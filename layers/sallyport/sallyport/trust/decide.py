@@ -173,7 +173,9 @@ def _nothing_matched(request: ExchangeRequest, trace: Sequence[ProfileTrace]) ->
     if near:
         return Denial(
             reason="no-profile-matched",
-            detail=f"none of {len(near)} profile(s) for this role matches this identity",
+            detail=f"{len(near)} profiles name this role, and this identity matches none of them"
+            if len(near) > 1
+            else "the one profile that names this role does not match this identity",
             cure=". ".join(
                 f"{one.profile} would have allowed it, but {one.detail}" for one in near[:_MAX_HINTS]
             ),

@@ -1,0 +1,110 @@
+"""The role in the account of its owner: for one function, one profile, with a name and a tag."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.cloudformation import load, resolved
+
+GIVEN = {
+    "SallyportRoleArn": "arn:aws:iam::111122223333:role/sallyport-assume-role",
+    "ExternalId": "sallyport:27c793c5-ce0b-5b23-a0aa-d2ad2ddae8a2:a14282e3-68d6-5968-93c2-f68dec0d3cf8",
+    "TenantId": "3d0af1a2-53a6-4c1b-9f0e-6f1d2c3b4a59",
+    "BucketName": "reports",
+    "IssuerUrl": "https://sts.windows.net/3d0af1a2-53a6-4c1b-9f0e-6f1d2c3b4a59/",
+    "IssuerAudience": "urn://dev-aws-account-team-a",
+    "IssuerSubject": "b0c1d2e3-1111-4222-8333-444455556666",
+}
+AWS = resolved("member-account.yaml", **GIVEN)["Resources"]
+LOCAL = resolved("member-account.yaml", LocalCloud="true", **GIVEN)["Resources"]
+
+
+def trust(resources: dict[str, Any], role: str = "TargetRole") -> list[dict[str, Any]]:
+    document = resources[role]["Properties"]["AssumeRolePolicyDocument"]
+    found: list[dict[str, Any]] = (json.loads(document) if isinstance(document, str) else document)[
+        "Statement"
+    ]
+    return found
+
+
+def test_one_role_may_assume_for_one_profile_with_a_name_and_a_tag() -> None:
+    assume, pass_on = trust(AWS)
+    assert assume == {
+        "Sid": "SallyportForThisProfile",
+        "Effect": "Allow",
+        "Principal": {"AWS": GIVEN["SallyportRoleArn"]},
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {
+                "sts:ExternalId": GIVEN["ExternalId"],
+                "aws:RequestTag/TenantID": GIVEN["TenantId"],
+            },
+            "Null": {"sts:SourceIdentity": "false"},
+        },
+    }
+    assert pass_on["Principal"] == {"AWS": GIVEN["SallyportRoleArn"]}
+    assert set(pass_on["Action"]) == {"sts:TagSession", "sts:SetSourceIdentity"}
+
+
+def test_no_principal_is_a_wildcard_and_no_condition_a_guess() -> None:
+    for resources in (AWS, LOCAL):
+        for role in ("TargetRole", "WebIdentityRole"):
+            for statement in trust(resources, role):
+                assert "*" not in json.dumps(statement)
+                assert "Like" not in json.dumps(statement.get("Condition", {}))
+                assert "IfExists" not in json.dumps(statement.get("Condition", {}))
+
+
+def test_the_local_form_lacks_the_condition_on_the_name_alone() -> None:
+    local, aws = trust(LOCAL), trust(AWS)
+    assert "Null" not in local[0]["Condition"]
+    del aws[0]["Condition"]["Null"]
+    assert local == aws
+    assert "TenantProvider" not in LOCAL
+
+
+def test_the_tenants_own_token_is_for_one_subject_and_audience() -> None:
+    (statement,) = trust(AWS, "WebIdentityRole")
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    issuers = set(re.findall(r'"([^"]+):(?:aud|sub)"', json.dumps(statement["Condition"])))
+    assert len(issuers) == 1
+    assert statement["Condition"].keys() == {"StringEquals"}
+    assert set(statement["Condition"]["StringEquals"].values()) == {
+        GIVEN["IssuerAudience"],
+        GIVEN["IssuerSubject"],
+    }
+    provider = AWS["TenantProvider"]
+    assert provider["Type"] == "AWS::IAM::OIDCProvider"
+    assert provider["Properties"]["Url"] == GIVEN["IssuerUrl"]
+    assert provider["Properties"]["ClientIdList"] == [GIVEN["IssuerAudience"]]
+
+
+def test_without_an_issuer_there_is_neither_provider_nor_role() -> None:
+    resources = resolved("member-account.yaml", **(GIVEN | {"IssuerUrl": ""}))["Resources"]
+    assert set(resources) == {"TargetRole"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "bad"),
+    [
+        (
+            "SallyportRoleArn",
+            ["*", "arn:aws:iam::111122223333:root", "arn:aws:iam::*:role/x", "111122223333"],
+        ),
+        ("ExternalId", ["", "*", "sallyport:*:*", "sallyport:1", "other:" + GIVEN["ExternalId"][10:]]),
+    ],
+)
+def test_parameters_take_what_they_are_for(parameter: str, bad: list[str]) -> None:
+    pattern = re.compile(load("member-account.yaml")["Parameters"][parameter]["AllowedPattern"])
+    assert pattern.fullmatch(GIVEN[parameter])
+    assert not any(pattern.fullmatch(value) for value in bad)
+
+
+def test_what_the_role_may_do_is_little() -> None:
+    for role in ("TargetRole", "WebIdentityRole"):
+        (policy,) = AWS[role]["Properties"]["Policies"]
+        statements = policy["PolicyDocument"]["Statement"]
+        assert {one["Action"] for one in statements} == {"s3:ListBucket", "s3:GetObject"}
+        assert all(":s3:::reports" in one["Resource"] for one in statements)

@@ -1,0 +1,491 @@
+"""The template is code: what each function may do, what is kept, and what stays out of every log."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.cloudformation import ROOT, load, resolved
+
+AWS = resolved("template.yaml")
+LOCAL = resolved("template.yaml", LocalCloud="true", Tracing="false")
+RESOURCES: dict[str, Any] = AWS["Resources"]
+GLOBALS: dict[str, Any] = AWS["Globals"]["Function"]
+
+
+def of_type(kind: str, resources: dict[str, Any] = RESOURCES) -> dict[str, dict[str, Any]]:
+    return {name: one["Properties"] for name, one in resources.items() if one["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+ROLES = of_type("AWS::IAM::Role")
+TABLES = of_type("AWS::DynamoDB::Table")
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+# Functions
+
+
+def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
+    folders = {f"functions/{path.parent.name}/" for path in (ROOT / "functions").glob("*/handler.py")}
+    assert {one["CodeUri"] for one in FUNCTIONS.values()} == folders
+    assert len(FUNCTIONS) == len(folders)
+
+
+@each_function
+def test_a_function_has_a_role_a_log_and_an_alarm_of_its_own(name: str) -> None:
+    one = FUNCTIONS[name]
+    base = name.removesuffix("Function")
+    assert one["Role"] == f"{base}Role.Arn"
+    log = RESOURCES[f"{base}LogGroup"]["Properties"]
+    assert log["LogGroupName"] == f"/aws/lambda/{one['FunctionName']}"
+    assert log["RetentionInDays"]
+    alarm = ALARMS[f"{base}Alarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
+    roles = [other["Role"] for other in FUNCTIONS.values()]
+    assert roles.count(one["Role"]) == 1
+
+
+@each_function
+def test_a_function_has_concurrency_reserved(name: str) -> None:
+    assert FUNCTIONS[name]["ReservedConcurrentExecutions"]
+
+
+def test_public_and_background_functions_share_no_concurrency() -> None:
+    written = load("template.yaml")["Resources"]
+    public = {
+        name for name, one in FUNCTIONS.items() if any(e["Type"] == "Api" for e in one["Events"].values())
+    }
+    assert public == {"AssumeRoleFunction"}
+    for name in FUNCTIONS:
+        parameter = written[name]["Properties"]["ReservedConcurrentExecutions"]["Ref"]
+        assert parameter == ("ExchangeConcurrency" if name in public else "BackgroundConcurrency")
+
+
+def test_all_run_on_the_same_runtime_with_snapstart() -> None:
+    assert GLOBALS["Runtime"] == "python3.13"
+    assert GLOBALS["Architectures"] == ["arm64"]
+    assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert GLOBALS["AutoPublishAlias"] == "live", "SnapStart is for published versions alone"
+    assert GLOBALS["Handler"] == "handler.handler"
+    for one in FUNCTIONS.values():
+        assert not one.keys() & {
+            "Runtime",
+            "Architectures",
+            "SnapStart",
+            "AutoPublishAlias",
+            "Layers",
+            "Handler",
+        }
+
+
+# Powertools' own switches that keep answers and exceptions out of traces and events out of logs.
+QUIET = {
+    "POWERTOOLS_TRACER_CAPTURE_RESPONSE": "false",
+    "POWERTOOLS_TRACER_CAPTURE_ERROR": "false",
+    "POWERTOOLS_LOGGER_LOG_EVENT": "false",
+}
+
+
+@pytest.mark.parametrize("template", [AWS, LOCAL])
+def test_answers_and_errors_are_captured_nowhere(template: dict[str, Any]) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert QUIET.items() <= variables.items()
+    for one in of_type("AWS::Serverless::Function", template["Resources"]).values():
+        own = one["Environment"]["Variables"]
+        assert not [name for name in own if name.startswith("POWERTOOLS_")]
+        assert not {"POWERTOOLS_DEV", "POWERTOOLS_DEBUG", "POWERTOOLS_LOG_LEVEL"} & {*own, *variables}
+
+
+def test_tracing_follows_its_parameter() -> None:
+    assert GLOBALS["Tracing"] == "Active"
+    assert GLOBALS["Environment"]["Variables"]["SALLYPORT_TRACING"] == "true"
+    off = resolved("template.yaml", Tracing="false")
+    assert off["Globals"]["Function"]["Tracing"] == "PassThrough"
+    assert off["Resources"]["Api"]["Properties"]["TracingEnabled"] is False
+    assert "xray" not in str(of_type("AWS::IAM::Role", off["Resources"]))
+
+
+# Settings that functions read, by function. Every one is given, and nothing is given that nobody reads.
+def test_each_function_is_given_the_settings_that_it_reads() -> None:
+    text = (ROOT / "layers/sallyport/sallyport/settings.py").read_text()
+    read = set(re.findall(r'"(SALLYPORT_[A-Z_]+)"', text))
+    common = set(GLOBALS["Environment"]["Variables"])
+    given = {name for one in FUNCTIONS.values() for name in one["Environment"]["Variables"]} | common
+    assert {name for name in given if name.startswith("SALLYPORT_")} == read
+
+
+# What each role may do: everything, and nothing else. (actions, resources, condition)
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+STS = {"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}
+XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
+    "AssumeRoleRole": [
+        (LOG, {"log-group:/aws/lambda/${AWS::StackName}-assume-role:*"}, None),
+        ({"dynamodb:GetItem", "dynamodb:BatchGetItem"}, {"TrustTable.Arn"}, None),
+        ({"dynamodb:GetItem"}, {"KeysTable.Arn"}, None),
+        ({"dynamodb:PutItem"}, {"SpentTable.Arn"}, None),
+        (
+            {"dynamodb:UpdateItem"},
+            {"SpentTable.Arn"},
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["rate#*"]}},
+        ),
+        ({"dynamodb:PutItem"}, {"RecordsTable.Arn"}, None),
+        ({"lambda:InvokeFunction"}, {"function:${AWS::StackName}-refresh-keys:live"}, None),
+        (STS, {"arn:${AWS::Partition}:iam::${AWS::AccountId}:role/sallyport/*"}, None),
+        (XRAY, {"*"}, None),
+    ],
+    "RefreshKeysRole": [
+        (LOG, {"log-group:/aws/lambda/${AWS::StackName}-refresh-keys:*"}, None),
+        (
+            {"dynamodb:GetItem", "dynamodb:Query"},
+            {"TrustTable.Arn", "${TrustTable.Arn}/index/by_version"},
+            None,
+        ),
+        ({"dynamodb:GetItem", "dynamodb:UpdateItem"}, {"KeysTable.Arn"}, None),
+        (XRAY, {"*"}, None),
+    ],
+    "PublishRecordsRole": [
+        (LOG, {"log-group:/aws/lambda/${AWS::StackName}-publish-records:*"}, None),
+        (
+            {"dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"},
+            {"RecordsTable.StreamArn"},
+            None,
+        ),
+        ({"dynamodb:ListStreams"}, {"*"}, None),
+        ({"events:PutEvents"}, {"RecordsBus.Arn"}, {"StringEquals": {"events:source": "sallyport"}}),
+        ({"sqs:SendMessage"}, {"RecordsDeadLetterQueue.Arn"}, None),
+        (XRAY, {"*"}, None),
+    ],
+    "AuditRole": [
+        (LOG, {"log-group:/aws/lambda/${AWS::StackName}-audit:*"}, None),
+        ({"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, {"AuditQueue.Arn"}, None),
+        ({"dynamodb:PutItem", "dynamodb:UpdateItem"}, {"AuditTable.Arn"}, None),
+        (XRAY, {"*"}, None),
+    ],
+}
+
+
+def as_set(value: Any) -> set[str]:
+    return {value} if isinstance(value, str) else set(value)
+
+
+def short(resource: str) -> str:
+    """A resource's ARN from its kind on, where that says which it is."""
+    return re.sub(r"^arn:.*?:(?=log-group:|function:)", "", resource)
+
+
+def statements(role: dict[str, Any]) -> list[tuple[set[str], set[str], Any]]:
+    found = []
+    for policy in role["Policies"]:
+        for one in policy["PolicyDocument"]["Statement"]:
+            assert one["Effect"] == "Allow"
+            assert not one.keys() & {"NotAction", "NotResource", "NotPrincipal"}
+            found.append(
+                (as_set(one["Action"]), set(map(short, as_set(one["Resource"]))), one.get("Condition"))
+            )
+    return found
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_may_do_what_its_table_says_and_no_more(name: str) -> None:
+    found = statements(ROLES[name])
+    for one in found:
+        assert one in MAY[name], f"{name} may do what is not in the table"
+    for one in MAY[name]:
+        assert one in found, f"{name} may not do what it needs"
+
+
+def test_every_role_is_a_functions_and_for_lambda_alone() -> None:
+    assert set(ROLES) == set(MAY) == {one["Role"].removesuffix(".Arn") for one in FUNCTIONS.values()}
+    for role in ROLES.values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement == {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        assert not role.keys() & {"ManagedPolicyArns", "PermissionsBoundary"}
+    assert not of_type("AWS::IAM::Policy")
+    assert not of_type("AWS::IAM::ManagedPolicy")
+    assert not any("Policies" in one for one in FUNCTIONS.values())
+
+
+WRITES = re.compile(r"dynamodb:(?!Get|BatchGet|Query|DescribeStream|ListStreams).*|dynamodb:\*|\*")
+TRUST_OR_KEYS = {"TrustTable.Arn", "KeysTable.Arn", "*"}
+
+
+def test_nobody_writes_trust_and_only_refresh_keys_writes_keys() -> None:
+    for name, role in ROLES.items():
+        for actions, resources, _ in statements(role):
+            writes = {action for action in actions if WRITES.fullmatch(action)}
+            if writes and name != "RefreshKeysRole":
+                assert not resources & TRUST_OR_KEYS, name
+            if writes:
+                assert "TrustTable.Arn" not in resources
+                assert not any("${TrustTable.Arn}" in one for one in resources)
+
+
+def test_only_exchanges_may_assume_roles_and_only_under_the_target_path() -> None:
+    everything = resolved(
+        "template.yaml",
+        TargetOrganization="o-abcdefghij",
+        MoreTargetRoles=["arn:aws:iam::222233334444:role/sallyport/*"],
+    )
+    for name, role in of_type("AWS::IAM::Role", everything["Resources"]).items():
+        assuming = [one for one in statements(role) if any(action.startswith("sts:") for action in one[0])]
+        if name != "AssumeRoleRole":
+            assert assuming == []
+            continue
+        own, more, organization = assuming
+        assert own == MAY["AssumeRoleRole"][-2]
+        assert more == (STS, {"arn:aws:iam::222233334444:role/sallyport/*"}, None)
+        assert organization == (
+            STS,
+            {"arn:${AWS::Partition}:iam::*:role/sallyport/*"},
+            {"StringEquals": {"aws:ResourceOrgID": "o-abcdefghij"}},
+        )
+
+
+@pytest.mark.parametrize("path", ["/", "", "sallyport/", "/sallyport", "/*/", "/a/../", "//", "/a b/"])
+def test_a_target_path_that_would_open_everything_cannot_be_given(path: str) -> None:
+    parameter = load("template.yaml")["Parameters"]["TargetRolePath"]
+    pattern = re.compile(parameter["AllowedPattern"])
+    assert pattern.fullmatch(parameter["Default"])
+    if path == "/a/../":
+        # IAM takes dots in a path for characters: nothing is resolved.
+        assert pattern.fullmatch(path)
+    else:
+        assert not pattern.fullmatch(path)
+
+
+def test_the_stacks_own_roles_never_live_under_the_target_path() -> None:
+    for role in ROLES.values():
+        assert "Path" not in role, "without one it is /, which the target path cannot be"
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("TargetOrganization", ["*", "o-*", "o-abc", "o-abcdefghij,o-x"]),
+        ("StsRegions", ["eu-central-1,", "a,b,c,d", "eu central", "https://sts"]),
+    ],
+)
+def test_parameters_take_what_they_are_for(name: str, bad: list[str]) -> None:
+    pattern = re.compile(load("template.yaml")["Parameters"][name]["AllowedPattern"])
+    assert pattern.fullmatch("")
+    assert not any(pattern.fullmatch(value) for value in bad)
+
+
+# The door
+
+
+def test_routes_are_explicit() -> None:
+    routes = {
+        (event["Properties"]["Method"], event["Properties"]["Path"])
+        for one in FUNCTIONS.values()
+        for event in one["Events"].values()
+        if event["Type"] == "Api"
+    }
+    assert routes == {("POST", "/"), ("POST", "/credentials")}
+
+
+def test_no_data_trace_and_no_execution_log() -> None:
+    for template in (AWS, LOCAL):
+        (setting,) = template["Resources"]["Api"]["Properties"]["MethodSettings"]
+        assert setting["DataTraceEnabled"] is False
+        assert setting["LoggingLevel"] == "OFF"
+        assert (setting["HttpMethod"], setting["ResourcePath"]) == ("*", "/*")
+        assert setting["ThrottlingRateLimit"] > 0
+        assert setting["ThrottlingBurstLimit"] > 0
+
+
+ACCESS_LOG = {
+    "$context.requestId",
+    "$context.requestTimeEpoch",
+    "$context.identity.sourceIp",
+    "$context.httpMethod",
+    "$context.resourcePath",
+    "$context.status",
+    "$context.responseLength",
+    "$context.responseLatency",
+    "$context.wafResponseCode",
+}
+
+
+def test_the_access_log_has_neither_headers_nor_query_nor_body() -> None:
+    text = RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"]
+    assert set(re.findall(r"\$[A-Za-z.]+", text)) == ACCESS_LOG
+    assert RESOURCES["ApiLogGroup"]["Properties"]["RetentionInDays"]
+
+
+def test_what_the_gateway_answers_itself_is_not_stored_either() -> None:
+    answers = RESOURCES["Api"]["Properties"]["GatewayResponses"]
+    for kind in ("DEFAULT_4XX", "DEFAULT_5XX"):
+        assert answers[kind]["ResponseParameters"]["Headers"]["Cache-Control"] == "'no-store'"
+
+
+def test_the_api_is_regional_and_has_no_resource_policy() -> None:
+    """With a policy to evaluate, API Gateway would read the Authorization header itself."""
+    properties = RESOURCES["Api"]["Properties"]
+    assert properties["EndpointConfiguration"] == {"Type": "REGIONAL"}
+    assert "Auth" not in properties
+
+
+def test_the_firewall_limits_addresses_and_redacts() -> None:
+    (rule,) = RESOURCES["WebAcl"]["Properties"]["Rules"]
+    assert rule["Statement"]["RateBasedStatement"]["AggregateKeyType"] == "IP"
+    assert "Block" in rule["Action"]
+    redacted = RESOURCES["WebAclLogging"]["Properties"]["RedactedFields"]
+    assert {"SingleHeader": {"Name": "authorization"}} in redacted
+    assert {"QueryString": {}} in redacted
+    for one in (RESOURCES["WebAcl"]["Properties"], rule):
+        assert one["VisibilityConfig"]["SampledRequestsEnabled"] is False, "samples hold headers"
+    assert RESOURCES["WebAclMade"]["Type"] == "AWS::WAFv2::WebACLAssociation"
+
+
+def test_a_firewall_of_ones_own_takes_the_place_of_ours() -> None:
+    resources = resolved("template.yaml", WebAclArn="arn:aws:wafv2:eu-central-1:1:regional/webacl/x/y")[
+        "Resources"
+    ]
+    assert "WebAcl" not in resources
+    assert resources["WebAclTaken"]["Properties"]["WebACLArn"].endswith("/x/y")
+
+
+def test_a_domain_speaks_tls_1_2_at_least() -> None:
+    resources = resolved("template.yaml", DomainName="sts.example.com", CertificateArn="arn")["Resources"]
+    assert resources["Domain"]["Properties"]["SecurityPolicy"] == "TLS_1_2"
+
+
+# Tables, bus and queues
+
+KEPT = {"TrustTable", "RecordsTable", "AuditTable"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_matters_is_kept_and_can_be_restored(name: str) -> None:
+    resource = RESOURCES[name]
+    restorable = resource["Properties"].get("PointInTimeRecoverySpecification")
+    policies = resource["DeletionPolicy"], resource["UpdateReplacePolicy"]
+    if name in KEPT:
+        assert restorable == {"PointInTimeRecoveryEnabled": True}
+        assert policies == ("RetainExceptOnCreate", "Retain")
+    else:
+        assert policies == ("Delete", "Delete"), "said on purpose"
+    assert resource["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+    assert resource["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_what_ends_says_when() -> None:
+    for name in ("SpentTable", "RecordsTable", "AuditTable"):
+        assert TABLES[name]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    for name in ("TrustTable", "KeysTable"):
+        assert "TimeToLiveSpecification" not in TABLES[name]
+
+
+def test_nobody_but_exchanges_writes_records_and_nobody_changes_them() -> None:
+    writes, changes = TABLES["RecordsTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (writes["Effect"], writes["Principal"], writes["Action"]) == ("Deny", "*", "dynamodb:PutItem")
+    role = f"role/{ROLES['AssumeRoleRole']['RoleName']}"
+    assert writes["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(f":{role}")
+    assert (changes["Effect"], changes["Principal"]) == ("Deny", "*")
+    assert "Condition" not in changes
+    assert set(changes["Action"]) == {
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:PartiQLInsert",
+        "dynamodb:PartiQLUpdate",
+        "dynamodb:PartiQLDelete",
+    }
+    assert writes["Resource"] == changes["Resource"] == "*"
+
+
+def test_nobody_but_the_publisher_puts_events_on_the_records_bus() -> None:
+    policy = RESOURCES["RecordsBusPolicy"]["Properties"]["Statement"]
+    assert (policy["Effect"], policy["Principal"], policy["Action"]) == ("Deny", "*", "events:PutEvents")
+    assert policy["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "PublishRecordsRole.Arn"}}
+
+
+def test_the_stream_ends_in_a_dead_letter_queue_and_loses_nothing() -> None:
+    (event,) = FUNCTIONS["PublishRecordsFunction"]["Events"].values()
+    properties = event["Properties"]
+    assert properties["Stream"] == "RecordsTable.StreamArn"
+    assert properties["StartingPosition"] == "TRIM_HORIZON"
+    assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert properties["DestinationConfig"]["OnFailure"]["Destination"] == "RecordsDeadLetterQueue.Arn"
+    assert TABLES["RecordsTable"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_the_audit_queue_takes_what_the_records_rule_brings_and_nothing_else() -> None:
+    (statement,) = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": "RecordsRule.Arn"}}
+    rule = RESOURCES["RecordsRule"]["Properties"]
+    assert rule["EventPattern"] == {"source": ["sallyport"], "detail-type": ["Sallyport Record"]}
+    assert rule["EventBusName"] == {"Ref": "RecordsBus"}
+    (event,) = FUNCTIONS["AuditFunction"]["Events"].values()
+    assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_queues_hold_on_long_enough_and_are_encrypted() -> None:
+    queues = of_type("AWS::SQS::Queue")
+    assert queues["AuditQueue"]["VisibilityTimeout"] >= 6 * FUNCTIONS["AuditFunction"]["Timeout"]
+    for name, one in queues.items():
+        assert one["SqsManagedSseEnabled"] is True, name
+        assert one["MessageRetentionPeriod"] == 1_209_600, name
+        if "DeadLetter" in name:
+            assert any(
+                alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+                and alarm["Dimensions"][0]["Value"] == f"{name}.QueueName"
+                for alarm in ALARMS.values()
+            ), f"nobody would notice what waits in {name}"
+
+
+def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() -> None:
+    watched = {alarm["MetricName"] for alarm in ALARMS.values() if alarm["Namespace"] == "Sallyport"}
+    assert watched == {"SessionNotReleased", "Unexpected", "StaleKeys"}
+    sources = "".join(path.read_text() for path in (ROOT / "layers/sallyport/sallyport").rglob("*.py"))
+    for metric in watched:
+        assert f'"{metric}"' in sources
+    for alarm in ALARMS.values():
+        if alarm["Namespace"] == "Sallyport":
+            assert alarm["Dimensions"] == [
+                {"Name": "service", "Value": GLOBALS["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]}
+            ]
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_every_log_group_ends() -> None:
+    for name, one in of_type("AWS::Logs::LogGroup").items():
+        assert one["RetentionInDays"], name
+
+
+# The local form
+
+
+def test_the_local_form_leaves_out_only_what_an_emulator_cannot_do() -> None:
+    missing = set(RESOURCES) - set(LOCAL["Resources"])
+    assert missing == {
+        "WebAcl",
+        "WebAclLogGroup",
+        "WebAclLogging",
+        "WebAclMade",
+        "RecordsBusPolicy",
+        "Observability",
+    }
+    local_roles = of_type("AWS::IAM::Role", LOCAL["Resources"])
+    for name, role in local_roles.items():
+        for actions, resources, condition in statements(role):
+            if actions == {"events:PutEvents"}:
+                condition = MAY["PublishRecordsRole"][3][2]  # the emulator's requests do not carry the key
+            assert (actions, resources, condition) in MAY[name], f"{name} may do more in the local cloud"
+
+
+def test_the_local_cloud_is_off_unless_somebody_says_so() -> None:
+    parameters = load("template.yaml")["Parameters"]
+    assert parameters["LocalCloud"]["Default"] == "false"
+    assert GLOBALS["Environment"]["Variables"]["SALLYPORT_LOCAL_CLOUD"] == "false"
+    assert parameters["LocalStsEndpoints"]["Default"] == ""
