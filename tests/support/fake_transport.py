@@ -179,6 +179,8 @@ class FakeAws:
     # How long each call takes, as a share of its own time limits, and who is told.
     slowness: float = 0.0
     passes: Callable[[float], None] = lambda _seconds: None
+    # Asked first, with address, body and time limits; what it returns is the answer.
+    intercept: Callable[[str, bytes, TimeLimits], HttpResponse | None] = lambda _url, _body, _limits: None
 
     def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, limits: TimeLimits
@@ -191,6 +193,9 @@ class FakeAws:
         self.calls.append(" ".join(filter(None, (service, region, target))))
         self.requests.append((url, dict(headers), body))
         self.passes(limits.total * self.slowness)
+        intercepted = self.intercept(url, body, limits)
+        if intercepted is not None:
+            return intercepted
         for name in (f"{service}/{region}", f"{service}/{target}", service):
             if name in self.faults:
                 return self.faults[name]()

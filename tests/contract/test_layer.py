@@ -1,0 +1,126 @@
+"""Every function starts with what is deployed and nothing else: the built layer and its own folder.
+
+The layer is built once, for this machine; the interpreter is told to look nowhere else.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.cloudformation import ROOT, resolved
+
+TEMPLATE = resolved("template.yaml")
+FUNCTIONS = {
+    name: one["Properties"]
+    for name, one in TEMPLATE["Resources"].items()
+    if one["Type"] == "AWS::Serverless::Function"
+}
+BUILD_SECONDS = 300
+
+
+def uv() -> str:
+    """The uv of the checkout, or the one that the environment names."""
+    beside = Path(sys.executable).with_name("uv")
+    found = os.environ.get("UV") or (str(beside) if beside.exists() else shutil.which("uv"))
+    assert found, "uv is needed to build the layer"
+    return found
+
+
+@pytest.fixture(scope="session")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The layer as SAM would zip it, for this machine."""
+    artifacts = tmp_path_factory.mktemp("layer")
+    command = [
+        *("make", "-s", "-C", str(ROOT / "layers" / "sallyport"), "build-SallyportLayer"),
+        f"ARTIFACTS_DIR={artifacts}",
+        "SALLYPORT_LAYER_TARGET=local",
+        f"SALLYPORT_LAYER_PYTHON={sys.executable}",
+        f"UV={uv()}",
+    ]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    assert built.returncode == 0, built.stderr
+    return artifacts / "python"
+
+
+def environment(name: str, *, tracing: bool) -> dict[str, str]:
+    """What Lambda would set: the template's variables, with names where the template refers to others."""
+    template = resolved("template.yaml", Tracing=str(tracing).lower())
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    own = template["Resources"][name]["Properties"]["Environment"]["Variables"]
+    given = {
+        key: value if isinstance(value, str | int) else f"referred-{key.lower()}"
+        for key, value in {**variables, **own}.items()
+    }
+    given["AWS_REGION"] = given["AWS_DEFAULT_REGION"] = "eu-central-1"
+    if "SALLYPORT_STS_REGIONS" in given:
+        given["SALLYPORT_STS_REGIONS"] = "eu-central-1"
+    return {key: str(value) for key, value in given.items()}
+
+
+# -I keeps the environment's and the user's paths out, -S everything that is installed.
+PROGRAM = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import handler
+assert callable(handler.handler)
+print("\\n".join(sorted({name.partition(".")[0] for name in sys.modules})))
+outside = [
+    module.__file__
+    for module in list(sys.modules.values())
+    if getattr(module, "__file__", None) and "-packages" in module.__file__
+]
+assert not outside, outside
+"""
+
+
+def loaded(layer: Path, name: str, *, tracing: bool = False) -> set[str]:
+    """Start a function and return the packages that it has loaded."""
+    folder = str(ROOT / FUNCTIONS[name]["CodeUri"])
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROGRAM, str(layer), folder],
+        env=environment(name, tracing=tracing),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_starts_with_the_layer_alone(layer: Path, name: str) -> None:
+    packages = loaded(layer, name)
+    assert "sallyport" in packages
+    assert "aws_xray_sdk" not in packages, "tracing is off"
+    # These are for operators and would only cost time here.
+    assert not packages & {"yaml", "jsonschema", "typer", "rich", "sallyport_cli"}
+
+
+def test_an_exchange_does_not_load_boto3(layer: Path) -> None:
+    assert "boto3" not in loaded(layer, "AssumeRoleFunction")
+
+
+def test_with_tracing_on_the_exchange_starts_as_well(layer: Path) -> None:
+    assert "aws_xray_sdk" in loaded(layer, "AssumeRoleFunction", tracing=True)
+
+
+@pytest.mark.parametrize(
+    "package", ["yaml", "jsonschema", "typer", "rich", "sallyport_cli", "pytest", "tests"]
+)
+def test_the_layer_holds_nothing_that_only_operators_need(layer: Path, package: str) -> None:
+    assert not (layer / package).exists()
+    assert not (layer / f"{package}.py").exists()
+
+
+def test_the_layer_holds_the_whole_package(layer: Path) -> None:
+    ours = ROOT / "layers" / "sallyport" / "sallyport"
+    wanted = {path.relative_to(ours) for path in ours.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    there = {
+        path.relative_to(layer / "sallyport") for path in (layer / "sallyport").rglob("*") if path.is_file()
+    }
+    assert wanted <= there
