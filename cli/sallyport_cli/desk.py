@@ -21,9 +21,9 @@ from sallyport.trust.changes import classify
 from sallyport.trust.schema import NAME_PATTERN
 from sallyport_cli.aws import Aws, Caller
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import progress, say, say_json, shown
-from sallyport_cli.plan import Plan, lines
-from sallyport_cli.refresh import refresh_keys
+from sallyport_cli.output import progress, say, say_json, say_lines, shown
+from sallyport_cli.plan import Plan, is_plan, lines
+from sallyport_cli.refresh import refresh_keys, sentences
 from sallyport_cli.role_check import RoleWarning
 from sallyport_cli.role_check import warnings as role_warnings
 from sallyport_cli.strict_yaml import MAX_FILE_BYTES
@@ -66,11 +66,15 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What the operator agreed to on the command line."""
+    """What the operator agreed to on the command line.
+
+    ``reviewable`` says that the change could have come as a plan, for somebody else to review.
+    """
 
     allow_widening: bool
     yes: bool
     as_json: bool
+    reviewable: bool = False
 
 
 class Desk:
@@ -156,12 +160,15 @@ class Desk:
         if consent.as_json:
             say_json(answer)
         elif refresh_function is not None:
-            say(f"Keys were refreshed: {shown(json.dumps(answer['refreshed'], sort_keys=True))}")
+            for line in sentences(answer["refreshed"]):
+                say(line.text, style=line.style, hang=4)
         elif fresh:
             say(
-                "Keys of new issuers come with the next scheduled refresh; until then their tokens are "
-                "refused.\nTo fetch them at once, give --refresh-keys FUNCTION (the stack's outputs name it)."
+                "Keys of new issuers come with the next scheduled refresh; "
+                "until then their tokens are refused.",
+                hang=0,
             )
+            say("To fetch them at once, give --refresh-keys FUNCTION (the stack's outputs name it).", hang=0)
 
     def check_known(self, kind: str, name: str) -> None:
         """Refuse a name that nothing in force has: a typing error must not pass for a stop."""
@@ -207,13 +214,14 @@ class Desk:
     def _ask(self, prospect: Prospect, consent: Consent) -> None:
         made = prospect.plan
         if not consent.as_json:
-            for text, style in lines(made):
-                say(text, style=style)
+            say_lines(lines(made))
         if made.needs_widening and not consent.allow_widening:
             raise CommandError(
                 "would-widen",
                 f"Nothing was applied: not every change is a narrowing one ({made.summary()}).",
-                cure="Have the plan reviewed, then add --allow-widening.",
+                cure="Have the plan reviewed, then add --allow-widening."
+                if consent.reviewable
+                else "If that is meant, add --allow-widening.",
                 exit_code=Exit.WIDENING,
                 more={"plan": made.to_json()},
             )
@@ -252,8 +260,20 @@ class Desk:
 
 
 def check_file(file: Path, place: Place) -> CheckedFile:
-    """Read and compile a trust file."""
-    return check(read(file, MAX_FILE_BYTES), path=str(file), place=place)
+    """Read and compile a trust file.
+
+    Raises:
+        CommandError: it cannot be read, or it is a plan.
+    """
+    data = read(file, MAX_FILE_BYTES)
+    if is_plan(data):
+        raise CommandError(
+            "a-plan",
+            f"{file} is no trust file: this is a plan.",
+            cure=f"sallyport trust apply {file}",
+            exit_code=Exit.USAGE,
+        )
+    return check(data, path=str(file), place=place)
 
 
 def check_with_roles(file: Path) -> tuple[CheckedFile, list[RoleWarning]]:
@@ -308,7 +328,7 @@ def confirm(question: str, consent: Consent) -> None:
         raise CommandError(
             "not-confirmed",
             "Nothing was changed: there is nobody to ask.",
-            cure="Add --yes, or apply a reviewed plan.",
+            cure="Add --yes, or apply a reviewed plan." if consent.reviewable else "Add --yes.",
             exit_code=Exit.USAGE,
         )
     if not typer.confirm(question):

@@ -18,21 +18,26 @@ _DEBUG = "SALLYPORT_DEBUG"
 
 @dataclass(slots=True)
 class Ending:
-    """What an unhappy end needs to know: ``file`` is the trust file whose problems are reported."""
+    """What an unhappy end needs to know.
+
+    ``file`` is the trust file whose problems are reported; ``applies`` whether it was to be applied.
+    """
 
     as_json: bool
     file: str = ""
+    applies: bool = False
 
 
 @contextmanager
-def ending(*, as_json: bool, file: str = "") -> Iterator[Ending]:
+def ending(*, as_json: bool, file: str = "", applies: bool = False) -> Iterator[Ending]:
     """Turn whatever goes wrong in the block into words and an exit code.
 
     Args:
         as_json: whether the words are a JSON document.
         file: the trust file's name, for the places of its problems.
+        applies: whether the command would have put it in force.
     """
-    end = Ending(as_json, file)
+    end = Ending(as_json, file, applies)
     try:
         yield end
     except TrustFileError as error:
@@ -69,8 +74,9 @@ def _report(error: CommandError, end: Ending) -> None:
         told = {"reason": error.reason, "text": error.detail, "cure": error.cure}
         say_json({"error": told, "exit_code": int(error.exit_code), **error.more})
         return
-    say(shown(error.detail), style="bold red", stream=sys.stderr)
+    say(shown(error.detail), style="bold red", hang=0, stream=sys.stderr)
     if error.cure:
+        # Left whole, because it may be a command to copy.
         say(shown(error.cure), stream=sys.stderr)
 
 
@@ -81,11 +87,11 @@ def _report_problems(error: TrustFileError, end: Ending) -> None:
         return
     for problem in problems:
         place = ":".join(str(problem[part]) for part in ("file", "line", "column"))
-        say(shown(f"{place}: {problem['text']}"), style="bold", stream=sys.stderr)
+        say(shown(f"{place}: {problem['text']}"), style="bold", hang=4, stream=sys.stderr)
         if problem["cure"]:
-            say(shown(f"    {problem['cure']}"), stream=sys.stderr)
+            say(shown(f"    {problem['cure']}"), hang=4, stream=sys.stderr)
     count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-    say(f"{count}; nothing was applied.", style="bold red", stream=sys.stderr)
+    say(f"{count}{'; nothing was applied' * end.applies}.", style="bold red", stream=sys.stderr)
 
 
 def _as_json(problem: object, file: str) -> Mapping[str, Any]:

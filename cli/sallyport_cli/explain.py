@@ -10,11 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
+from sallyport_cli import output
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import say, say_json, shown
+from sallyport_cli.output import NAME_WIDTH, Line, say_json, say_lines
 
-_EXCHANGE_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_EXCHANGE_ID = re.compile(r"[0-9a-f]{32}|unverified-[0-9a-f]{32}")
+"""What the functions make, and what the records of a minute's unverified exchanges are called."""
+
+MAX_SHOWN = 512
+"""The longest text of a record: its details. What is longer was not written by our functions."""
+
+_FORM = frozenset({"ValidationError", "InvalidAction", "MissingAction"})
+"""The public codes of a request that was refused for its form, before anybody looked at a token."""
 
 _MARKS = {"match": "✓", "no-match": "✗", "missing": "-", "error": "!"}
 
@@ -26,9 +34,9 @@ _OUTCOMES = {
     "refused": "REFUSED: the proof did not verify, so nobody is known to have asked",
     "failed": "FAILED: on our side; no credentials were given",
 }
-
-Line = tuple[str, str]
-"""Text and style."""
+_INVALID = "INVALID: the request's form; no token was looked at"
+_HANG = NAME_WIDTH + 3
+"""Where the value of a field begins."""
 
 
 def explain(
@@ -62,8 +70,8 @@ def explain(
         if _EXCHANGE_ID.fullmatch(exchange_id) is None:
             raise CommandError(
                 "not-an-exchange-id",
-                "That is not an exchange id.",
-                cure="Copy it from the answer's text, the header or the log.",
+                "That is not an exchange id: an exchange id has 32 hexadecimal digits.",
+                cure="It is in the error message the caller got.",
                 exit_code=Exit.USAGE,
             )
         if not table and not log_group:
@@ -89,25 +97,24 @@ def explain(
         if json_:
             say_json({"source": found.source, "record": found.record})
             return
-        for text, style in explanation(found.record, source=found.source):
-            say(text, style=style)
+        say_lines(explanation(found.record, source=found.source))
 
 
 def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable[Line]:
     """Yield a record in words, line by line; any field may be missing or of another type."""
     outcome = _text(record.get("outcome"))
-    yield (
-        _OUTCOMES.get(outcome, f"outcome: {shown(outcome) or 'not recorded'}"),
-        _STYLES.get(outcome, "bold"),
-    )
+    of_form = _text(record.get("code")) in _FORM
+    heading = _OUTCOMES.get(outcome, f"outcome: {shown(outcome) or 'not recorded'}")
+    yield Line(_INVALID if of_form else heading, _STYLES.get(outcome, "bold"), 2)
     yield from _fields(record, ("id", "time", "route", "source_ip", "user_agent"))
     if source == "log":
-        yield "  (from the function's log, which says less than a record)", "dim"
+        yield Line("  (from the function's log, which says less than a record)", "dim", 2)
     yield from _why(record)
     if record.get("kind") == "unverified-summary":
         yield from _summary(record)
         return
-    yield from _who(record)
+    if not of_form:
+        yield from _who(record)
     yield from _asked(_mapping(record, "request"))
     yield from _profiles(record)
     yield from _remedy(record)
@@ -115,7 +122,7 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     notes = [shown(_text(note)) for note in _list(record, "notes")]
     if notes:
         yield from _heading("notes")
-        yield from ((f"  {note}", "") for note in notes)
+        yield from (Line(f"  {note}", "", 4) for note in notes)
 
 
 def _summary(record: Mapping[str, Any]) -> Iterable[Line]:
@@ -124,7 +131,7 @@ def _summary(record: Mapping[str, Any]) -> Iterable[Line]:
     yield from _fields(record, ("total",))
     for name, counts in (("reason", "counts"), ("address", "addresses")):
         for key, count in _mapping(record, counts).items():
-            yield f"  {name:<16} {shown(_text(key))}: {shown(_text(count))}", ""
+            yield _row(name, f"{shown(_text(key))}: {shown(_text(count))}")
 
 
 def _why(record: Mapping[str, Any]) -> Iterable[Line]:
@@ -140,18 +147,18 @@ def _who(record: Mapping[str, Any]) -> Iterable[Line]:
     yield from _heading("who")
     anchor = _mapping(record, "anchor")
     if anchor or record.get("subject") is not None:
-        yield "  verified", "green"
+        yield Line("  verified", "green")
         yield from _fields({"anchor": anchor.get("name"), "anchor arn": anchor.get("arn")}, None)
         yield from _fields(record, ("subject",))
         for key, value in _mapping(record, "attributes").items():
-            yield f"  {shown(_text(key))} = {shown(_text(value))}", ""
+            yield _row(shown(_text(key)), shown(_text(value)))
     claimed = _mapping(record, "claimed")
     if claimed:
-        yield "  UNVERIFIED: this is only what the caller claims, and may be a lie", "bold yellow"
+        yield Line("  UNVERIFIED: this is only what the caller claims, and may be a lie", "bold yellow", 2)
         for key, value in claimed.items():
-            yield f"  claimed {shown(_text(key))} = {shown(_text(value))}", "yellow"
+            yield _row(f"claimed {shown(_text(key))}", shown(_text(value)), "yellow")
     if not anchor and record.get("subject") is None and not claimed:
-        yield "  unknown: nothing was verified and nothing readable was claimed", ""
+        yield Line("  unknown: nothing was verified and nothing readable was claimed", "", 2)
     yield from _fields({"proof sha256": record.get("proof_sha256")}, None)
 
 
@@ -182,9 +189,9 @@ def _profiles(record: Mapping[str, Any]) -> Iterable[Line]:
         words = [shown(_text(entry.get("profile"))), shown(outcome)]
         if entry.get("reason"):
             words.append(f"({shown(_text(entry['reason']))})")
-        yield f"  {' '.join(words)}", "green" if outcome == "allowed" else ""
+        yield Line(f"  {' '.join(words)}", "green" if outcome == "allowed" else "", 4)
         if entry.get("detail") and not _list(entry, "conditions"):
-            yield f"      {shown(_text(entry['detail']), limit=512)}", "dim"
+            yield Line(f"      {shown(_text(entry['detail']))}", "dim", 6)
         for condition in _list(entry, "conditions"):
             if isinstance(condition, Mapping):
                 yield from _condition(condition)
@@ -197,10 +204,10 @@ def _condition(condition: Mapping[str, Any]) -> Iterable[Line]:
     mark = _MARKS.get(outcome, "?")
     style = "green" if outcome == "match" else "red"
     operator, key = shown(_text(condition.get("operator"))), shown(_text(condition.get("key")))
-    yield f"    {mark} {operator} {key}: {shown(outcome)}", style
-    yield f"        expected {_expected(condition)}", ""
+    yield Line(f"    {mark} {operator} {key}: {shown(outcome)}", style, 8)
+    yield Line(f"        expected {_expected(condition)}", "", 17)
     actual = condition.get("actual")
-    yield f"        actual   {'nothing' if actual is None else shown(_text(actual))}", ""
+    yield Line(f"        actual   {'nothing' if actual is None else shown(_text(actual))}", "", 17)
 
 
 def _expected(condition: Mapping[str, Any]) -> str:
@@ -222,11 +229,12 @@ def _remedy(record: Mapping[str, Any]) -> Iterable[Line]:
         ways.append("a profile that names this role and matches this identity; none was looked at")
     if ways:
         yield from _heading("what would have allowed it")
-        yield from ((f"  {way}", "") for way in ways)
+        yield from (Line(f"  {way}", "", 4) for way in ways)
 
 
 _STANDS_BY_ITSELF = {
-    "disabled": "profile {name} matched but is disabled: sallyport trust enable profile {name}",
+    "disabled": "profile {name} matched but is disabled: "
+    'sallyport trust enable profile {name} --reason "..."',
     "denied": "profile {name} denies this identity, whatever others allow",
     "not-named": "profile {name} was not considered, because the request named another",
     "allowed": "",
@@ -243,7 +251,7 @@ def _way(entry: Mapping[str, Any]) -> str:
         return _STANDS_BY_ITSELF[outcome].format(name=name)
     if reason == "other-anchor":
         return f"profile {name} allows the role through another trust anchor only"
-    detail = shown(_text(entry.get("detail")), limit=512)
+    detail = shown(_text(entry.get("detail")))
     unmet = [
         f"{shown(_text(one.get('operator')))} {shown(_text(one.get('key')))} {_expected(one)}"
         for one in _list(entry, "conditions")
@@ -279,7 +287,7 @@ def _given(record: Mapping[str, Any]) -> Iterable[Line]:
         None,
     )
     if grant.get("advisory"):
-        yield "  advisory: the caller's own token went to STS, so these limits do not bind", "yellow"
+        yield Line("  advisory: the caller's own token went to STS, so these limits do not bind", "yellow", 2)
     skipped = _list(issued, "skipped_regions")
     yield from _fields(
         {
@@ -298,8 +306,8 @@ def _given(record: Mapping[str, Any]) -> Iterable[Line]:
 
 
 def _heading(title: str) -> Iterable[Line]:
-    yield "", ""
-    yield title, "bold"
+    yield Line("")
+    yield Line(title, "bold")
 
 
 def _fields(values: Mapping[str, Any], names: Sequence[str] | None) -> Iterable[Line]:
@@ -309,15 +317,24 @@ def _fields(values: Mapping[str, Any], names: Sequence[str] | None) -> Iterable[
         if value is None or value in ("", []):
             continue
         items = value if isinstance(value, list) else [value]
-        text = ", ".join(shown(_text(item), limit=512) for item in items)
-        yield f"  {name.replace('_', ' '):<16} {text}", ""
+        yield _row(name.replace("_", " "), ", ".join(shown(_text(item)) for item in items))
+
+
+def _row(name: str, value: str, style: str = "") -> Line:
+    return Line(f"  {name:<{NAME_WIDTH}} {value}", style, _HANG)
+
+
+def shown(text: str) -> str:
+    """Return a record's text as it may be printed."""
+    return output.shown(text, MAX_SHOWN)
 
 
 def _omitted(count: object, what: str, *, indent: int) -> Iterable[Line]:
     if count is True:
-        yield f"{' ' * indent}… all {what} were left out: the record would have been too large", "dim"
+        text = f"… all {what} were left out: the record would have been too large"
+        yield Line(f"{' ' * indent}{text}", "dim", indent + 2)
     elif isinstance(count, int) and count > 0:
-        yield f"{' ' * indent}… and {count} more {what}; the record keeps no more", "dim"
+        yield Line(f"{' ' * indent}… and {count} more {what}; the record keeps no more", "dim", indent + 2)
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from sallyport_cli.failure import epilog
 app = typer.Typer(
     name="sallyport",
     help="Trade an outside identity for short-lived AWS credentials.",
-    epilog=epilog("sallyport trust --help", "sallyport explain 0f9d2c4be0c54f6f"),
+    epilog=epilog("sallyport trust --help", "sallyport explain ca28ba88534746e5a198fce27bc8f51e"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -17,7 +17,10 @@ app = typer.Typer(
 app.add_typer(trust.app, name="trust")
 app.command(
     name="explain",
-    epilog=epilog("sallyport explain 0f9d2c4be0c54f6f", "sallyport explain 0f9d2c4be0c54f6f --json"),
+    epilog=epilog(
+        "sallyport explain ca28ba88534746e5a198fce27bc8f51e",
+        "sallyport explain ca28ba88534746e5a198fce27bc8f51e --json",
+    ),
 )(explain.explain)
 
 

@@ -1,10 +1,12 @@
 """Where a command's words go: rich on a terminal, plain lines into a pipe, JSON on request."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from sallyport.audit.display import display
 
@@ -14,8 +16,19 @@ WIDTH = 80
 PROGRESS_FROM = 100
 """Items from which a progress bar says more than it disturbs: about a second's work."""
 
-_NAME_WIDTH = 16
+NAME_WIDTH = 16
 """The longest name of a value."""
+
+_NARROWEST = 20
+"""A terminal that says it has fewer columns is not believed."""
+
+
+class Line(NamedTuple):
+    """One line of a longer answer; where a terminal folds it, what follows is indented by ``hang``."""
+
+    text: str
+    style: str = ""
+    hang: int = 0
 
 
 def shown(text: object, limit: int = 2_048) -> str:
@@ -23,8 +36,16 @@ def shown(text: object, limit: int = 2_048) -> str:
     return display(str(text), limit=limit, markup=False)
 
 
-def say(text: str = "", *, style: str = "", stream: TextIO | None = None) -> None:
-    """Print one line; with its style where that is seen."""
+def say(text: str = "", *, style: str = "", hang: int | None = None, stream: TextIO | None = None) -> None:
+    """Print one line; with its style where that is seen.
+
+    Args:
+        text: the line.
+        style: how it looks on a terminal.
+        hang: on a terminal, fold at its width and indent by so much what follows. ``None`` leaves the
+            line whole, as what is to be copied needs it. Into a pipe every line is whole.
+        stream: where to, if not to the standard output.
+    """
     stream = stream or sys.stdout
     if not stream.isatty():
         print(text, file=stream)
@@ -32,7 +53,23 @@ def say(text: str = "", *, style: str = "", stream: TextIO | None = None) -> Non
     from rich.console import Console  # noqa: PLC0415 - only for terminals
     from rich.text import Text  # noqa: PLC0415 - the same
 
-    Console(file=stream, highlight=False).print(Text(text, style=style), soft_wrap=True)
+    console = Console(file=stream, highlight=False)
+    for part in [text] if hang is None else folded(text, hang):
+        console.print(Text(part, style=style), soft_wrap=True)
+
+
+def say_lines(lines: Iterable[Line]) -> None:
+    """Print lines, folded where somebody reads them on a terminal."""
+    for line in lines:
+        say(line.text, style=line.style, hang=line.hang)
+
+
+def folded(text: str, hang: int) -> list[str]:
+    """Return a line in parts that fit the terminal, all but the first indented by ``hang``."""
+    width = max(shutil.get_terminal_size().columns, _NARROWEST)
+    return textwrap.wrap(
+        text, width, subsequent_indent=" " * min(hang, width // 2), break_on_hyphens=False, tabsize=1
+    ) or [text]
 
 
 def say_json(value: object) -> None:
@@ -55,7 +92,7 @@ def details(title: str, blocks: Iterable[Iterable[tuple[str, str]]]) -> None:
             continue
         print()
         for name, value in rows:
-            print(f"{name:<{_NAME_WIDTH}} {value}")
+            print(f"{name:<{NAME_WIDTH}} {value}")
 
 
 def say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
@@ -67,7 +104,7 @@ def say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     (name, value), *rest = rows
-    grid.add_column(Text(name, style="bold"), min_width=_NAME_WIDTH)
+    grid.add_column(Text(name, style="bold"), min_width=NAME_WIDTH)
     grid.add_column(Text(value, style="bold"), overflow="fold")
     for one in rest:
         grid.add_row(*(Text(cell) for cell in one))

@@ -5,18 +5,20 @@ again, and everything must come out as the reviewer saw it: same file, same base
 account and table, same changes.
 """
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
 from sallyport.audit.display import display
 from sallyport.model import JsonValue
-from sallyport.trust.changes import NARROWS, UNKNOWN, WIDENS, Change
+from sallyport.trust.changes import NARROWS, NEITHER, UNKNOWN, WIDENS, Change
 from sallyport_cli.failure import CommandError
+from sallyport_cli.output import Line
 from sallyport_cli.trust_file import read
 
 FORMAT = "sallyport-plan-1"
@@ -25,14 +27,18 @@ FORMAT = "sallyport-plan-1"
 MAX_PLAN_BYTES = 64 * 1024 * 1024
 """A plan that changes every field of the largest trust file stays below."""
 
-_STYLES = {NARROWS: "green", WIDENS: "yellow", UNKNOWN: "magenta"}
+_STYLES = {NARROWS: "green", WIDENS: "yellow", UNKNOWN: "magenta", NEITHER: ""}
+_DIFF_STYLES = {"-": "red", "+": "green", "@": "dim"}
 _INTERNAL = frozenset({"format", "id", "name", "anchor_id"})
 _SAYS_NOTHING: tuple[JsonValue, ...] = (None, [], {}, False, "")
 _SHOWN = 2_400
 """How much of a value the terminal shows; the longest session policy that STS takes fits."""
 
-Line = tuple[str, str]
-"""Text and style."""
+_AROUND = 10_000
+"""Lines of context in a diff: all of them, since a policy has at most 2,048 characters."""
+
+_HEADERS = 3
+"""What difflib puts in front of the only hunk: both names and the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,7 @@ class Plan:
     @property
     def needs_widening(self) -> bool:
         """Whether anything is other than a narrowing change."""
-        return self.is_unexplained or any(change.effect != NARROWS for change in self.changes)
+        return self.is_unexplained or any(change.effect not in (NARROWS, NEITHER) for change in self.changes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as its file holds it."""
@@ -79,7 +85,16 @@ class Plan:
         if self.is_unexplained:
             return "only the stored form differs"
         counts = Counter(change.effect for change in self.changes)
-        return f"{counts[WIDENS]} widening, {counts[UNKNOWN]} unknown, {counts[NARROWS]} narrowing"
+        rest = f", {counts[NEITHER]} neither" if counts[NEITHER] else ""
+        return f"{counts[WIDENS]} widening, {counts[UNKNOWN]} unknown, {counts[NARROWS]} narrowing{rest}"
+
+
+def is_plan(data: bytes) -> bool:
+    """Tell whether a file is a plan, if only of another version of the command.
+
+    A trust file never begins so: flow style at the top is legal YAML, but this key is unknown there.
+    """
+    return data.lstrip()[:1] == b"{" and b'"sallyport-plan-' in data[:200]
 
 
 def read_plan_file(path: Path) -> Mapping[str, Any] | None:
@@ -89,8 +104,7 @@ def read_plan_file(path: Path) -> Mapping[str, Any] | None:
         CommandError: it is a plan, but not one of this version of the command.
     """
     data = read(path, MAX_PLAN_BYTES)
-    # A trust file never begins so: flow style at the top is legal YAML, but this key is unknown there.
-    if data.lstrip()[:1] != b"{" or b'"sallyport-plan-' not in data[:200]:
+    if not is_plan(data):
         return None
     try:
         value = json.loads(data) if len(data) <= MAX_PLAN_BYTES else None
@@ -139,45 +153,96 @@ def check_unmoved(planned: Mapping[str, Any], now: Plan) -> None:
 
 def lines(plan: Plan) -> Iterable[Line]:
     """Yield a plan like a diff: what changes, from what to what, and what that means for access."""
-    yield f"Plan for account {plan.account}, {plan.region}, table {_shown(plan.table)}", "bold"
-    yield f"  file  {_shown(plan.file)}", ""
-    yield f"        sha256 {plan.sha256}", "dim"
-    yield f"  base  {plan.base or 'nothing: this is the first apply'}", ""
+    yield Line(f"Plan for account {plan.account}, {plan.region}, table {_shown(plan.table)}", "bold", 2)
+    yield Line(f"  file  {_shown(plan.file)}", "", 8)
+    yield Line(f"        sha256 {plan.sha256}", "dim", 8)
+    yield Line(f"  base  {plan.base or 'nothing: this is the first apply'}", "", 8)
     for (kind, name), group in groupby(plan.changes, key=lambda change: (change.kind, change.name)):
         changes = list(group)
-        yield "", ""
+        yield Line("")
         whole = next((change for change in changes if not change.field), None)
         sign = "~" if whole is None else "+" if whole.before is None else "-"
         effects = {change.effect for change in changes}
-        effect = next(e for e in (UNKNOWN, WIDENS, NARROWS) if e in effects)
-        yield f"{sign} {kind} {_shown(name)}  [{effect}]", f"bold {_STYLES[effect]}"
+        effect = next(e for e in (UNKNOWN, WIDENS, NARROWS, NEITHER) if e in effects)
+        yield Line(f"{sign} {kind} {_shown(name)}  [{effect}]", f"bold {_STYLES[effect]}".strip())
         for change in changes:
             yield from _change_lines(change)
-    yield "", ""
-    yield ("no changes: this is in force" if plan.is_in_force else plan.summary()), "bold"
+    yield Line("")
+    yield Line("no changes: this is in force" if plan.is_in_force else plan.summary(), "bold")
 
 
 def _change_lines(change: Change) -> Iterable[Line]:
-    style = _STYLES[change.effect]
     if change.field:
-        yield f"    {_shown(change.field)}  [{change.effect}]", style
-        yield f"      - {_value(change.before)}", "red"
-        yield f"      + {_value(change.after)}", "green"
+        yield Line(f"    {_shown(change.field)}  [{change.effect}]", _STYLES[change.effect])
+        if isinstance(change.before, Mapping) or isinstance(change.after, Mapping):
+            yield from _diff(change.before, change.after)
+            return
+        yield Line(f"      - {_value(change.before)}", "red", 8)
+        yield Line(f"      + {_value(change.after)}", "green", 8)
     else:
         whole = change.after if change.before is None else change.before
         sign = "+" if change.before is None else "-"
         if isinstance(whole, Mapping):
             for field, value in whole.items():
                 if field not in _INTERNAL and value not in _SAYS_NOTHING:
-                    yield f"    {sign} {_shown(field)}: {_value(value)}", ""
+                    yield Line(f"    {sign} {_shown(field)}: {_value(value)}", "", 8)
+
+
+def _diff(before: JsonValue, after: JsonValue) -> Iterable[Line]:
+    """Yield what became of a mapping as a unified diff of its JSON; of a policy, statement by statement."""
+    old, new = _statements(before), _statements(after)
+    yield from _unified("", _rest(before), _rest(after))
+    matcher = difflib.SequenceMatcher(a=[_json(one) for one in old], b=[_json(one) for one in new])
+    for tag, start, end, new_start, new_end in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        for gone, come in zip_longest(range(start, end), range(new_start, new_end)):
+            what = old[gone] if gone is not None else new[come]
+            number = come if come is not None else gone
+            sid = what.get("Sid") if isinstance(what, Mapping) else None
+            title = f"Statement {number + 1}" + (f" ({_shown(str(sid))})" if sid is not None else "")
+            yield from _unified(
+                title,
+                _pretty(old[gone]) if gone is not None else [],
+                _pretty(new[come]) if come is not None else [],
+            )
+
+
+def _unified(title: str, before: list[str], after: list[str]) -> Iterable[Line]:
+    if before == after:
+        return
+    if title:
+        yield Line(f"      @ {title}", _DIFF_STYLES["@"], 8)
+    # Enough around a change for the whole of a statement: a reviewer has to see what the change is in.
+    found = list(difflib.unified_diff(before, after, n=_AROUND, lineterm=""))
+    for line in found[_HEADERS:]:
+        yield Line(f"      {line[:1]} {_shown(line[1:])}", _DIFF_STYLES.get(line[:1], ""), 10)
+
+
+def _statements(policy: JsonValue) -> list[JsonValue]:
+    found = policy.get("Statement", []) if isinstance(policy, Mapping) else []
+    return found if isinstance(found, list) else [found]
+
+
+def _rest(policy: JsonValue) -> list[str]:
+    """Return what a mapping says besides statements, line by line."""
+    if not isinstance(policy, Mapping):
+        return []
+    return _pretty({key: value for key, value in policy.items() if key != "Statement"})
+
+
+def _pretty(value: JsonValue) -> list[str]:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _value(value: JsonValue) -> str:
     if value is None:
         return "(nothing)"
-    if isinstance(value, str):
-        return _shown(value)
-    return _shown(json.dumps(value, sort_keys=True, ensure_ascii=False))
+    return _shown(value if isinstance(value, str) else _json(value))
 
 
 def _shown(text: str) -> str:

@@ -1,8 +1,10 @@
 """Where the record of an exchange can be found: the records table, else the function's log."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from sallyport_cli.aws import asking
@@ -88,7 +90,7 @@ def _as_record(line: Mapping[str, Any]) -> Record:
         if key in line
     }  # fmt: skip
     record["id"] = line["exchange_id"]
-    record["time"] = line.get("time") or line.get("timestamp", "")
+    record["time"] = line.get("time") or _as_in_records(str(line.get("timestamp", "")))
     record["request"] = {"role_arn": line["role_arn"]} if "role_arn" in line else {}
     for key in ("anchor", "profile"):
         if key in line:
@@ -97,6 +99,20 @@ def _as_record(line: Mapping[str, Any]) -> Record:
     if found := {name: line[key] for key, name in issued.items() if key in line}:
         record["issued"] = found
     return record
+
+
+def _as_in_records(timestamp: str) -> str:
+    """Return the logger's time (``2026-11-20 12:00:00,123+0000``) as records have it, in RFC 3339."""
+    if _LOGGED.fullmatch(timestamp) is None:
+        return timestamp
+    try:
+        read = datetime.fromisoformat(timestamp.replace(",", "."))
+        return read.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        return timestamp
+
+
+_LOGGED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:]{8}([,.][0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})")
 
 
 def _unreadable(exchange_id: str) -> CommandError:

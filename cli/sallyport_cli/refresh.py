@@ -1,12 +1,13 @@
 """Asking the stack's refresh function to fetch issuers' keys now."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sallyport.audit.display import display
 from sallyport_cli.aws import asking
 from sallyport_cli.failure import CommandError
+from sallyport_cli.output import Line, shown
 
 MAX_ANSWER_BYTES = 1_000_000
 """More than an answer about every anchor that a trust file can hold."""
@@ -17,6 +18,29 @@ class Lambda(Protocol):
 
     def invoke(self, **arguments: object) -> dict[str, Any]:
         """Invoke a function and wait for its answer."""
+
+
+def sentences(answer: Mapping[str, Any]) -> Iterator[Line]:
+    """Yield one line for each anchor: whether its keys were fetched, from where, or why not."""
+    outcomes = answer.get("anchors")
+    for outcome in outcomes if isinstance(outcomes, list) else []:
+        if not isinstance(outcome, Mapping):
+            continue
+        said = {key: shown(outcome.get(key) or "") for key in ("anchor_name", "anchor_id", "source")}
+        name = said["anchor_name"] or said["anchor_id"]
+        if outcome.get("status") == _REFRESHED:
+            count = outcome.get("keys")
+            plural = "" if count == 1 else "s"
+            yield Line(f"{name}: keys refreshed ({shown(count)} key{plural} from {said['source']})", "green")
+            continue
+        why = [shown(outcome[key]) for key in ("reason", "detail") if outcome.get(key)]
+        yield Line(f"{name}: keys NOT refreshed: {', '.join(why) or shown(outcome.get('status'))}", "yellow")
+    if not outcomes:
+        yield Line("No keys were refreshed: the function knows none of the anchors.", "yellow")
+
+
+_REFRESHED = "refreshed"
+"""What the function says of an anchor whose keys it has stored."""
 
 
 def refresh_keys(client: Lambda, function: str, anchor_ids: Sequence[str]) -> Mapping[str, Any]:

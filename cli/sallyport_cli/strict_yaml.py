@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from sallyport.audit.display import display
-
 if TYPE_CHECKING:
     from sallyport.model import JsonValue
 
@@ -98,13 +96,19 @@ def parse(data: bytes) -> ParsedYaml:
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         composer.refuse(
             place,
-            f"this is not YAML: {display(error.problem or 'it cannot be parsed', markup=False)}",
-            "look at the indentation, the quotes and the brackets just before this place",
+            *(
+                ("a tab, with which YAML does not indent", "a tab; indent with spaces")
+                if _is_indented_by_tab(text, place[0])
+                else (
+                    f"this is not YAML: {_cut(error.problem or 'it cannot be parsed')}",
+                    "look at the indentation, the quotes and the brackets just before this place",
+                )
+            ),
         )
     except yaml.YAMLError as error:
-        composer.refuse((1, 1), f"this is not YAML: {display(str(error), markup=False)}", "write it anew")
+        composer.refuse((1, 1), f"this is not YAML: {_cut(str(error))}", "write it anew")
     if not parsed.problems and not composer.documents:
-        composer.refuse((1, 1), "the file is empty", "declare `version: 1` and `trust_anchors:`")
+        composer.refuse((1, 1), "the file is empty", "write version: 1, which alone denies everybody")
     return parsed
 
 
@@ -130,12 +134,11 @@ def _decoded(data: bytes, parsed: ParsedYaml) -> str:
         return ""
     for found in _forbidden_characters(text):
         line, column = _place(text, found)
-        shown = display(text[found], markup=False)
         parsed.problems.append(
             LocatedProblem(
                 line=line,
                 column=column,
-                text=f"the character {shown} cannot be seen in an editor",
+                text=f"the character U+{ord(text[found]):04X} cannot be seen in an editor",
                 cure="remove it, or write it as an escape inside double quotes",
             )
         )
@@ -281,8 +284,8 @@ class _Composer:
         """Refuse what only an escape can bring in: control characters and halves of characters."""
         for character in text:
             if character not in "\t\n" and unicodedata.category(character) in {"Cc", "Cs"}:
-                shown = display(character, markup=False)
-                self.refuse(place, f"this text holds the control character {shown}", "remove it")
+                text = f"this text holds the control character U+{ord(character):04X}"
+                self.refuse(place, text, "remove it")
                 return
 
     def _open(self, container: "dict[str, JsonValue] | list[JsonValue]", place: tuple[int, int]) -> None:
@@ -356,5 +359,17 @@ def _guessed_type(text: str) -> str | None:
     return None
 
 
+def _is_indented_by_tab(text: str, line: int) -> bool:
+    """Tell whether a tab stands in the indentation of a line, counted from 1."""
+    lines = text.split("\n", line)
+    here = lines[line - 1] if len(lines) >= line else ""
+    return "\t" in here[: len(here) - len(here.lstrip())]
+
+
+def _cut(text: str) -> str:
+    """Return a text bounded; whoever prints it makes it harmless."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _quoted(text: object) -> str:
-    return f"“{display(str(text), limit=_SHOWN, markup=False)}”"
+    return f"“{_cut(str(text))}”"

@@ -10,7 +10,7 @@ import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import epilog
-from sallyport_cli.output import say, say_json, shown
+from sallyport_cli.output import say, say_json, say_lines, shown
 
 if TYPE_CHECKING:
     from sallyport_cli.trust_table import Tombstone
@@ -57,7 +57,7 @@ RefreshFunction = Annotated[
     ),
 ]
 NameOfOne = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")]
-KindOfOne = Annotated[Kind, typer.Argument(help="What it is.")]
+KindOfOne = Annotated[Kind, typer.Argument(metavar="{anchor|profile}", help="What it is.")]
 
 
 @app.command(
@@ -94,8 +94,9 @@ def validate(
             )
             return
         for warning in warnings:
-            say(shown(f"warning: {warning.role} (profile {warning.profile}): {warning.text}"), style="yellow")
-            say(shown(f"    {warning.cure}"))
+            text = f"warning: {warning.role} (profile {warning.profile}): {warning.text}"
+            say(shown(text), style="yellow", hang=4)
+            say(shown(f"    {warning.cure}"), hang=4)
         say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
 
 
@@ -127,8 +128,7 @@ def plan(
         if json_:
             say_json(made.to_json())
             return
-        for text, style in lines(made):
-            say(text, style=style)
+        say_lines(lines(made))
         if out is not None:
             widening = " --allow-widening" if made.needs_widening else ""
             say(f"Apply it with: sallyport trust apply {shown(out)}{widening}")
@@ -161,7 +161,7 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
     need --allow-widening. Applying the same again changes nothing. A trust file is shown and asked
     about first; a plan is not, because it was reviewed.
     """
-    with ending(as_json=json_, file=str(file or source)) as end:
+    with ending(as_json=json_, file=str(file or source), applies=True) as end:
         from sallyport_cli import desk  # noqa: PLC0415 - heavy
         from sallyport_cli import plan as plans  # noqa: PLC0415 - with it
 
@@ -181,7 +181,12 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
         )
         if planned is not None and not prospect.plan.is_in_force:
             plans.check_unmoved(planned, prospect.plan)
-        consent = desk.Consent(allow_widening=allow_widening, yes=yes or planned is not None, as_json=json_)
+        consent = desk.Consent(
+            allow_widening=allow_widening,
+            yes=yes or planned is not None,
+            as_json=json_,
+            reviewable=True,
+        )
         counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None)
 
 

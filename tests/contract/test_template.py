@@ -232,7 +232,7 @@ def test_only_exchanges_may_assume_roles_and_only_under_the_target_path() -> Non
     everything = resolved(
         "template.yaml",
         TargetOrganization="o-abcdefghij",
-        MoreTargetRoles=["arn:aws:iam::222233334444:role/sallyport/*"],
+        MoreTargetRoles="arn:aws:iam::222233334444:role/sallyport/*",
     )
     for name, role in of_type("AWS::IAM::Role", everything["Resources"]).items():
         assuming = [one for one in statements(role) if any(action.startswith("sts:") for action in one[0])]
@@ -403,6 +403,40 @@ def test_nobody_but_exchanges_writes_records_and_nobody_changes_them() -> None:
     assert writes["Resource"] == changes["Resource"] == "*"
 
 
+EVERY_WRITE = {
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:PartiQLInsert",
+    "dynamodb:PartiQLUpdate",
+    "dynamodb:PartiQLDelete",
+}
+
+
+def test_nobody_but_refresh_keys_writes_keys_whatever_their_own_policies_say() -> None:
+    (deny,) = TABLES["KeysTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Principal"], deny["Resource"]) == ("Deny", "*", "*")
+    assert set(deny["Action"]) == EVERY_WRITE
+    role = f"role/{ROLES['RefreshKeysRole']['RoleName']}"
+    assert deny["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(f":{role}")
+
+
+def test_only_the_named_operators_write_trust_where_they_are_named() -> None:
+    writers = "arn:aws:iam::111122223333:role/platform-*"
+    table = resolved("template.yaml", TrustWriters=writers)["Resources"]["TrustTable"]["Properties"]
+    (deny,) = table["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Principal"], deny["Resource"]) == ("Deny", "*", "*")
+    assert set(deny["Action"]) == EVERY_WRITE
+    assert set(deny["Condition"]) == {"ArnNotLike"}
+    assert "ResourcePolicy" not in TABLES["TrustTable"]
+
+
+@pytest.mark.parametrize("name", ["TrustTable", "RecordsTable"])
+def test_tables_that_matter_cannot_be_deleted_by_mistake(name: str) -> None:
+    assert TABLES[name]["DeletionProtectionEnabled"] is True
+
+
 def test_nobody_but_the_publisher_puts_events_on_the_records_bus() -> None:
     policy = RESOURCES["RecordsBusPolicy"]["Properties"]["Statement"]
     assert (policy["Effect"], policy["Principal"], policy["Action"]) == ("Deny", "*", "events:PutEvents")
@@ -416,13 +450,18 @@ def test_the_stream_ends_in_a_dead_letter_queue_and_loses_nothing() -> None:
     assert properties["StartingPosition"] == "TRIM_HORIZON"
     assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties["DestinationConfig"]["OnFailure"]["Destination"] == "RecordsDeadLetterQueue.Arn"
-    assert TABLES["RecordsTable"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    # Both images, so that a record which was changed or deleted shows what it had been.
+    assert TABLES["RecordsTable"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 def test_the_audit_queue_takes_what_the_records_rule_brings_and_nothing_else() -> None:
-    (statement,) = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": "RecordsRule.Arn"}}
+    allow, deny = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": "RecordsRule.Arn"}}
+    # An identity policy of the account would do without the first; only a denial keeps everybody out.
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "sqs:SendMessage")
+    assert deny["Resource"] == "AuditQueue.Arn"
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:SourceArn": "RecordsRule.Arn"}}
     rule = RESOURCES["RecordsRule"]["Properties"]
     assert rule["EventPattern"] == {"source": ["sallyport"], "detail-type": ["Sallyport Record"]}
     assert rule["EventBusName"] == {"Ref": "RecordsBus"}

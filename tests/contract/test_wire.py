@@ -1,7 +1,9 @@
 """What is sent to AWS is what AWS's own SDK would send, by the SDK's own description of each service."""
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import botocore.session
@@ -10,10 +12,15 @@ from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
 
 from sallyport.adapters.sts import API_VERSION, assume_role_form, web_identity_form
+from sallyport.adapters.tables import AuditTable, KeysTable, TrustTable
+from sallyport.keys import FetchedKeys
 from sallyport.model import Grant, Issuance, Secret, SessionTag
+from sallyport.settings import AwsSettings
+from sallyport.wiring.clients import Aws
 from tests.support import canary
+from tests.support.fake_transport import FakeTable
 from tests.support.sts_client import sts_model
-from tests.support.world import World
+from tests.support.world import LIMITED, OWN, REGION, World
 
 DYNAMODB = botocore.session.Session().get_service_model("dynamodb")
 
@@ -49,7 +56,8 @@ FULL = {
 def as_the_sdk_sends(operation: str, **arguments: Any) -> Mapping[str, str]:
     """The form that botocore makes of these arguments, which it has checked first."""
     model = sts_model().operation_model(operation)
-    report = ParamValidator().validate(arguments, model.input_shape)
+    shape: Any = model.input_shape
+    report = ParamValidator().validate(arguments, shape)
     assert not report.has_errors(), report.generate_report()
     body: Mapping[str, str] = create_serializer("query").serialize_to_request(arguments, model)["body"]
     return {name: str(value) for name, value in body.items()}
@@ -95,23 +103,36 @@ def test_the_action_of_a_web_identity_is_not_signed() -> None:
     assert sts_model().operation_model("AssumeRoleWithWebIdentity").auth_type == "none"
 
 
-def test_every_request_to_a_table_is_one_that_dynamodb_takes() -> None:
+@pytest.fixture(scope="module")
+def table_calls() -> list[tuple[Mapping[str, str], dict[str, Any]]]:
+    """Headers and arguments of every kind of call that any function makes to a table."""
     world = World()
+    world.aws.tables["audit"] = FakeTable(sort_key=None)
     canary.run(world)
+    world.query(RoleArn=LIMITED)
+    dynamodb = Aws(AwsSettings(region=REGION), world.aws, lambda: OWN).dynamodb()
+    keys, trust = KeysTable(dynamodb, "keys", lambda: 0.0), TrustTable(dynamodb, "trust", lambda: 0.0)
+    anchors = trust.anchors()
+    keys.claim_ask(anchors[0].id, world.now)
+    keys.write(FetchedKeys(anchor_id=anchors[0].id, issuer="i", jwks="{}", fetched_at=2**31, source="s"))
+    AuditTable(dynamodb, "audit").count("a", "granted", world.now, timedelta(days=1))
+    return [(headers, json.loads(body)) for url, headers, body in world.aws.requests if "//dynamodb" in url]
+
+
+def test_every_request_to_a_table_is_one_that_dynamodb_takes(
+    table_calls: list[tuple[Mapping[str, str], dict[str, Any]]],
+) -> None:
     seen = set()
-    for url, headers, body in world.aws.requests:
-        if "dynamodb" not in url:
-            continue
+    for headers, arguments in table_calls:
         prefix, _, operation = headers["X-Amz-Target"].partition(".")
         assert prefix == DYNAMODB.metadata["targetPrefix"]
         assert headers["Content-Type"] == f"application/x-amz-json-{DYNAMODB.metadata['jsonVersion']}"
-        arguments = json.loads(body)
-        model = DYNAMODB.operation_model(operation)
-        assert set(arguments) <= set(model.input_shape.members), "DynamoDB would refuse what it does not know"
-        report = ParamValidator().validate(arguments, model.input_shape)
+        model: Any = DYNAMODB.operation_model(operation).input_shape
+        assert set(arguments) <= set(model.members), "DynamoDB would refuse what it does not know"
+        report = ParamValidator().validate(arguments, model)
         assert not report.has_errors(), report.generate_report()
         seen.add(operation)
-    assert seen == {"GetItem", "BatchGetItem", "PutItem"}
+    assert seen == {"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query"}
 
 
 # Of the names of our attributes those that no expression may use without a placeholder.
@@ -119,14 +140,16 @@ def test_every_request_to_a_table_is_one_that_dynamodb_takes() -> None:
 RESERVED = frozenset({"at", "by", "current", "record", "source"})
 
 
-def test_no_expression_uses_a_reserved_word() -> None:
-    world = World()
-    canary.run(world)
-    for _, headers, body in world.aws.requests:
-        if "DynamoDB" not in headers.get("X-Amz-Target", ""):
-            continue
-        arguments = json.loads(body)
-        for name, value in arguments.items():
-            if name.endswith("Expression"):
-                words = set(value.replace("(", " ").replace(")", " ").replace(",", " ").lower().split())
-                assert not words & RESERVED, value
+def test_no_expression_uses_a_reserved_word_or_a_placeholder_that_is_not_there(
+    table_calls: list[tuple[Mapping[str, str], dict[str, Any]]],
+) -> None:
+    for _, arguments in table_calls:
+        text = " ".join(value for name, value in arguments.items() if name.endswith("Expression"))
+        words = set(re.findall(r"[:#]?\w+", text))
+        assert not {word.lower() for word in words} & RESERVED, text
+        named = {
+            *arguments.get("ExpressionAttributeNames", {}),
+            *arguments.get("ExpressionAttributeValues", {}),
+        }
+        # DynamoDB refuses one too many as it refuses one too few.
+        assert {word for word in words if word[0] in ":#"} == named, text

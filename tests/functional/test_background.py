@@ -157,7 +157,7 @@ def test_a_bus_that_is_away_makes_the_stream_try_again() -> None:
         raise ClientError({"Error": {"Code": "InternalException"}}, "PutEvents")
 
     with pytest.raises(ClientError):
-        Publisher(away, [].append)(load_event("publish_records"))
+        Publisher(away, Bus().kept.append)(load_event("publish_records"))
 
 
 def test_what_an_exchange_records_is_what_is_published(world: World) -> None:

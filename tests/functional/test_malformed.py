@@ -58,7 +58,7 @@ def events(
     body: str | None, headers: dict[str, str], query: dict[str, str] | None, *, encoded: bool
 ) -> list[Any]:
     """Both routes' events with all of this in them."""
-    change = {
+    change: dict[str, Any] = {
         "body": body,
         "isBase64Encoded": encoded,
         "queryStringParameters": query,

@@ -2,12 +2,14 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from sallyport.adapters.http import HttpResponse
 from sallyport.audit import ledger
 from tests.support import tokens
-from tests.support.fake_transport import answers_503, sts_error, times, unreachable
+from tests.support.fake_transport import answers_503, times, unreachable
 from tests.support.world import NIGHTLY, READER, World, credentials_event, exchange_id, lines, passed_on
 
 DENIED = tokens.good_entra_v1(oid="99999999-1111-4222-8333-444455556666")
@@ -228,5 +230,5 @@ def test_what_nobody_planned_for_is_a_500_without_a_word_and_on_record(
 
 def test_an_unreadable_answer_of_sts_is_not_taken_for_credentials(world: World) -> None:
     for body in (b"", b"<a/>", b"<a", b"[]", b"\xff"):
-        world.aws.faults["sts"] = lambda body=body: type(sts_error(200, ""))(200, body)
+        world.aws.faults["sts"] = partial(HttpResponse, 200, body)
         assert world.query()["statusCode"] == 503

@@ -116,13 +116,13 @@ def test_both_spellings_of_headers_are_read(world: World, *, emulator: bool) -> 
 
 
 def test_the_address_on_record_is_the_gateways_view_of_it(world: World) -> None:
-    event = query_event(sts_form(), **{"X-Forwarded-For": "198.51.100.1"})
+    event = with_headers(query_event(sts_form()), {"X-Forwarded-For": "198.51.100.1"})
     assert world.record_of(world.routes(event))["source_ip"] == "192.0.2.7"
 
 
 # Being told no
 
-BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
+BAD_FORMS: dict[str, tuple[dict[str, Any], str]] = {
     "no action": ({"Action": ""}, "MissingAction"),
     "another action": ({"Action": "GetCallerIdentity"}, "InvalidAction"),
     "the action without a token": ({"Action": "AssumeRole"}, "InvalidAction"),
@@ -187,7 +187,10 @@ def test_parameters_count_in_the_body_alone(world: World) -> None:
     ],
 )
 def test_a_form_must_say_that_it_is_one(world: World, content_type: str, status: int) -> None:
-    assert world.routes(query_event(sts_form(), **{"content-type": content_type}))["statusCode"] == status
+    assert (
+        world.routes(with_headers(query_event(sts_form()), {"content-type": content_type}))["statusCode"]
+        == status
+    )
 
 
 def test_a_parameter_that_is_given_twice_is_refused(world: World) -> None:
@@ -250,23 +253,37 @@ def without_id(answer: Answer) -> tuple[object, ...]:
     return answer["statusCode"], tuple(sorted(headers.items())), answer["body"].replace(mine, "…")
 
 
-DENIALS: dict[str, Callable[[World, Callable[..., Answer]], Answer]] = {
-    "unmet condition": lambda w, ask: ask(w, tokens.token(tokens.good_entra_v1(**NOT_ALLOWED))),
-    "disabled profile": lambda w, ask: (w.disable("profile#reader"), ask(w))[1],
-    "disabled anchor": lambda w, ask: (w.disable("anchor#contoso"), ask(w))[1],
-    "nothing configured": lambda w, ask: (w.apply(trust_file(reader=None)), w.advance(11), ask(w))[2],
-    "STS refuses": lambda w, ask: (w.aws.sts.roles.clear(), ask(w))[1],
-    "STS dislikes the policy": lambda w, ask: (
-        w.aws.faults.update(sts=lambda: sts_error(400, "MalformedPolicyDocument", "says why")),
-        ask(w),
-    )[1],
+def disable(what: str) -> Callable[[World], None]:
+    return lambda world: world.disable(what)
+
+
+def configure_nothing(world: World) -> None:
+    world.apply(trust_file(reader=None))
+
+
+def let_sts_say(code: str) -> Callable[[World], None]:
+    return lambda world: world.aws.faults.update(sts=lambda: sts_error(400, code, "says why"))
+
+
+DENIALS: dict[str, tuple[Callable[[World], None], str | None]] = {
+    "unmet condition": (lambda _world: None, tokens.token(tokens.good_entra_v1(**NOT_ALLOWED))),
+    "disabled profile": (disable("profile#reader"), None),
+    "disabled anchor": (disable("anchor#contoso"), None),
+    "nothing configured": (configure_nothing, None),
+    "STS refuses": (let_sts_say("AccessDenied"), None),
+    "STS dislikes the policy": (let_sts_say("MalformedPolicyDocument"), None),
+    "STS finds it too large": (let_sts_say("PackedPolicyTooLarge"), None),
 }
 
 
 @pytest.mark.parametrize("ask", [World.query, World.credentials])
 def test_a_denial_does_not_leak_its_reason(ask: Callable[..., Answer]) -> None:
     name = "RoleArn" if ask is World.query else "roleArn"
-    answers = {case: deny(World(), ask) for case, deny in DENIALS.items()}
+    answers = {}
+    for case, (arrange, token) in DENIALS.items():
+        world = World()
+        arrange(world)
+        answers[case] = ask(world, token)
     answers["unknown role"] = ask(World(), **{name: UNKNOWN_ROLE})
     answers["role of another anchor"] = ask(
         World(), **{name: "arn:aws:iam::111122223333:role/sallyport/deployer"}
@@ -393,7 +410,7 @@ WIDE = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Res
 )
 @pytest.mark.parametrize("role", [READER, LIMITED])
 def test_a_callers_policy_never_reaches_sts_unless_the_profile_takes_it(
-    world: World, wish: dict[str, str], role: str
+    world: World, wish: dict[str, Any], role: str
 ) -> None:
     answer = world.query(RoleArn=role, **wish)
     assert (answer["statusCode"], error_code(answer)) == (403, "AccessDenied")
@@ -406,14 +423,15 @@ def test_an_accepted_policy_reaches_sts_byte_for_byte(world: World) -> None:
         '{ "Version": "2012-10-17",\r\n\t"Statement": [{"Effect":"Deny","Action":"s3:*","Resource":"*"}] }'
     )
     arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
-    world.query(RoleArn=FREE, Policy=policy, **{"PolicyArns.member.1.arn": arn})
+    wish: dict[str, Any] = {"PolicyArns.member.1.arn": arn}
+    world.query(RoleArn=FREE, Policy=policy, **wish)
     (form,) = world.aws.sts.forms
     assert form["Policy"] == policy
     assert form["PolicyArns.member.1.arn"] == arn
 
 
 def test_policies_keep_the_order_that_their_numbers_say(world: World) -> None:
-    arns = {f"PolicyArns.member.{i}.arn": f"arn:aws:iam::aws:policy/P{i}" for i in (10, 2, 1)}
+    arns: dict[str, Any] = {f"PolicyArns.member.{i}.arn": f"arn:aws:iam::aws:policy/P{i}" for i in (10, 2, 1)}
     world.query(RoleArn=FREE, **arns)
     assert [v for k, v in sorted(world.aws.sts.forms[0].items()) if k.startswith("PolicyArns")] == [
         f"arn:aws:iam::aws:policy/P{i}" for i in (1, 2, 10)

@@ -5,11 +5,12 @@ X-Ray's daemon is sent goes to the address in ``AWS_XRAY_DAEMON_ADDRESS``.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from sallyport.adapters.http import HttpResponse
 from tests.support import tokens
 from tests.support.fake_transport import answers_503, sts_error, unreachable
-from tests.support.world import FREE, NIGHTLY, OWN, PLAIN_ROLE, READER, Answer, World
+from tests.support.world import FREE, NIGHTLY, PLAIN_ROLE, READER, Answer, World
 
 TOKENS = {
     "good": tokens.good_token(),
@@ -22,6 +23,8 @@ TOKENS = {
     "hints": tokens.signed_by_the_key_in_the_header(),
     "twice": f"{tokens.good_token()}.{tokens.good_token()}",
 }
+# The fake function's own, from ``world.OWN``.
+OWN_SESSION = "own-session-canary"
 POLICY = '{"Version":"2012-10-17","Statement":[{"Sid":"policycanary","Effect":"Deny","Action":"*"}]}'
 
 
@@ -34,7 +37,7 @@ def secrets() -> Iterator[str]:
     for number in range(1, 100):
         yield f"secret-{number}-canary"
         yield f"session-{number}-canary"
-    yield from (OWN.secret_key, str(OWN.token), "policycanary")
+    yield from ("own-secret-canary", OWN_SESSION, "policycanary")
 
 
 def found_in(text: str) -> list[str]:
@@ -60,16 +63,17 @@ def run(world: World) -> list[tuple[str, Answer]]:
     answers.append(("refused", world.query(TOKENS["good"], Policy=POLICY)))
     for name in ("denied", "forged", "expired", "unknown key", "hints", "twice"):
         both("refused", TOKENS[name])
-    for way, fault in {
+    faults: dict[str, tuple[str, Callable[[], HttpResponse]]] = {
         "STS away": ("sts", unreachable),
         "STS broken": ("sts", answers_503),
         "STS throttles": ("sts", lambda: sts_error(400, "Throttling", "slow down")),
         "STS refuses": ("sts", lambda: sts_error(403, "AccessDenied", "you may not")),
-        "STS mumbles": ("sts", lambda: type(sts_error(200, ""))(200, b"<secret-1-canary")),
+        "STS mumbles": ("sts", lambda: HttpResponse(200, b"<secret-1-canary")),
         "no records": ("dynamodb/PutItem", unreachable),
         "no trust": ("dynamodb/BatchGetItem", answers_503),
         "a defect": ("sts", _defect),
-    }.items():
+    }
+    for way, fault in faults.items():
         world.advance(11)
         with world.fault(*fault):
             both(way, TOKENS["good"])
@@ -80,7 +84,7 @@ def run(world: World) -> list[tuple[str, Answer]]:
     return answers
 
 
-def _defect() -> object:
+def _defect() -> HttpResponse:
     raise RuntimeError(f"a text that repeats secret-1-canary and {TOKENS['good']}")
 
 

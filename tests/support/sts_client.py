@@ -16,14 +16,14 @@ def sts_model() -> ServiceModel:
 
 def parsed(answer: dict[str, Any]) -> dict[str, Any]:
     """What a client's caller gets: members of the result, or ``Error`` with its code."""
-    model = sts_model().operation_model("AssumeRoleWithWebIdentity")
+    shape: Any = sts_model().operation_model("AssumeRoleWithWebIdentity").output_shape
     found: dict[str, Any] = create_parser("query").parse(
         {
             "status_code": answer["statusCode"],
             "headers": answer["headers"],
             "body": answer["body"].encode(),
         },
-        model.output_shape,
+        shape,
     )
     return found
 

@@ -427,7 +427,7 @@ def the_standard_alphabet() -> str:
     return f"{head}.{payload}.{(signature[:-2] + '-_Q')[:-1].replace('-', '+').replace('_', '/')}"
 
 
-@refused("segment-not-canonical")
+@refused("token-white-space")
 def white_space_at_the_end() -> str:
     """A line end, as an editor leaves it."""
     return good_token() + "\n"

@@ -14,6 +14,7 @@ from sallyport.trust.problems import Problem
 
 TENANT = "3d0af1a2-1111-4222-8333-444455556666"
 OID = "b0c1d2e3-0000-4000-8000-000000000001"
+ANOTHER_OID = "b0c1d2e3-0000-4000-8000-000000000002"
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/team-a-reader"
 OTHER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/team-b-reader"

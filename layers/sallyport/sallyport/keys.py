@@ -353,21 +353,26 @@ def _jwks_uri(anchor: OidcAnchor, fetch: Fetch, *, local: bool) -> str:
 
     OpenID Connect Discovery 1.0 §4.3: the issuer in the document must be the one that was asked for.
     """
-    failure: UnavailableError | None = None
+    failures: list[UnavailableError] = []
     for url in _discovery_urls(anchor, local=local):
         try:
             document = strict_json.parse_object(fetch(url))
         except UnavailableError as error:
-            failure = error
+            failures.append(error)
             continue
         except ValueError as error:
-            failure = _unavailable("discovery-malformed", f"{url}: {error}")
+            failures.append(_unavailable("discovery-malformed", f"{url}: {error}"))
             continue
         if document.get("issuer") != anchor.issuer:
-            failure = _unavailable("discovery-issuer", f"{url}: {shown(document.get('issuer'))}")
+            said = shown(document.get("issuer"))
+            failures.append(_unavailable("discovery-issuer", f"{url}: {said}"))
             continue
         return _permitted(document.get("jwks_uri"), anchor)
-    raise failure or _unavailable("discovery-unknown", f"issuer {shown(anchor.issuer)}")
+    if not failures:
+        raise _unavailable("discovery-unknown", f"issuer {shown(anchor.issuer)}")
+    # The likeliest place is asked first, so its failure is the reason; the detail names them all.
+    first, *_ = failures
+    raise UnavailableError(first.reason, " ".join(one.detail for one in failures), cure=first.cure)
 
 
 def _discovery_urls(anchor: OidcAnchor, *, local: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 from sallyport.adapters import http
 from sallyport.adapters.http import MAX_RESPONSE_BYTES, NetworkError, TimeLimits, pooled_transport
-from tests.support.loopback import Server, answer, authority, endless, raw
+from tests.support.loopback import Server, answer, authority, drip, endless, raw
 
 LIMITS = TimeLimits(connect=0.5, read=0.5)
 
@@ -66,7 +66,7 @@ def test_no_redirect_is_followed() -> None:
 
 def test_silence_ends_with_the_time_limit() -> None:
     stop = threading.Event()
-    with Server(lambda _connection: [stop.wait(5)][1:] or None) as server:
+    with Server(drip(b"", b"late", stop, seconds=5)) as server:
         before = time.monotonic()
         with pytest.raises(NetworkError):
             send(f"http://127.0.0.1:{server.port}/", TimeLimits(0.5, 0.2))

@@ -1,6 +1,7 @@
 """The bus says for each record whether it is there, and so do we."""
 
 import json
+from typing import Any
 
 import boto3
 import pytest
@@ -15,8 +16,8 @@ QUEUE = "https://sqs.eu-central-1.amazonaws.com/111122223333/q"
 @pytest.fixture
 def stubbed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Stubber]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    clients = {name: boto3.client(name) for name in ("events", "sqs")}  # type: ignore[call-overload]
-    monkeypatch.setattr(records_bus.boto3, "client", lambda name, config: clients[name])
+    clients: dict[str, Any] = {"events": boto3.client("events"), "sqs": boto3.client("sqs")}
+    monkeypatch.setattr(boto3, "client", lambda name, config: clients[name])
     stubs = {name: Stubber(client) for name, client in clients.items()}
     for stub in stubs.values():
         stub.activate()

@@ -96,4 +96,4 @@ def test_if_it_cannot_be_kept_the_stream_waits() -> None:
 
 def test_a_bus_that_answers_for_fewer_records_is_not_believed() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        Publisher(lambda records: [True] * (len(records) - 1), [].append)(event(*numbered(3)))
+        Publisher(lambda records: [True] * (len(records) - 1), Bus().kept.append)(event(*numbered(3)))

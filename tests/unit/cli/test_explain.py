@@ -2,18 +2,19 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from sallyport_cli.explain import explanation
+from sallyport_cli.explain import MAX_SHOWN, explanation
 from sallyport_cli.failure import Exit
-from sallyport_cli.output import say
+from sallyport_cli.output import say, say_lines
 from tests.support.fake_aws import FakeAws, Run
 from tests.support.fake_dynamodb import FakeDynamoDb
 
-ID = "0f9d2c4be0c54f6f"
+ID = "ca28ba88534746e5a198fce27bc8f51e"
 
 DENIED: dict[str, Any] = {
     "id": ID,
@@ -121,7 +122,7 @@ def put(records: FakeDynamoDb, record: object) -> None:
 
 
 def words(record: Mapping[str, Any], source: str = "table") -> str:
-    return "\n".join(text for text, _ in explanation(record, source=source))
+    return "\n".join(line.text for line in explanation(record, source=source))
 
 
 def test_a_denial_is_explained_with_every_condition_expected_and_actual(
@@ -200,7 +201,7 @@ def test_what_was_only_claimed_is_marked_as_unverified_in_every_line() -> None:
     out = words({"id": ID, "outcome": "refused", "claimed": {"sub": "admin", "iss": "https://x"}})
     assert "REFUSED" in out
     assert "UNVERIFIED" in out
-    assert "claimed sub = admin" in out
+    assert "claimed sub      admin" in out
     assert "  verified" not in out.splitlines()
 
 
@@ -249,9 +250,41 @@ def test_what_has_no_record_is_looked_for_in_the_log_over_empty_pages(
     ]
     out = run("explain", ID, "--log-group", "/aws/lambda/assume-role").stdout
     assert "signature-wrong" in out
-    assert "claimed sub = admin" in out
+    assert "claimed sub      admin" in out
     assert "from the function's log" in out
     assert "arn:aws:iam::111122223333:role/r" in out
+
+
+@pytest.mark.parametrize(
+    ("logged", "shown"),
+    [
+        ("2026-11-20 12:00:00,123+0000", "2026-11-20T12:00:00.123Z"),
+        ("2026-11-20 13:00:00,123+0100", "2026-11-20T12:00:00.123Z"),
+        ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00.000Z"),
+        ("2026-99-20 12:00:00,123+0000", "2026-99-20 12:00:00,123+0000"),
+        ("today", "today"),
+    ],
+)
+def test_a_time_from_the_log_is_in_the_form_of_records(
+    run: Run, records: FakeDynamoDb, aws: FakeAws, logged: str, shown: str
+) -> None:
+    aws.logs.lines = [json.dumps({"exchange_id": ID, "outcome": "refused", "timestamp": logged})]
+    assert f"time             {shown}\n" in run("explain", ID, "--log-group", "g").stdout
+
+
+@pytest.mark.parametrize("code", ["ValidationError", "InvalidAction", "MissingAction"])
+def test_an_error_of_form_is_no_refused_proof(code: str) -> None:
+    out = words({"id": ID, "outcome": "refused", "code": code, "reason": "action"})
+    assert out.startswith("INVALID: the request's form; no token was looked at\n")
+    assert "REFUSED" not in out
+    assert "who" not in out.splitlines()
+    assert words({"id": ID, "outcome": "refused", "code": "InvalidIdentityToken"}).startswith("REFUSED")
+
+
+def test_what_was_looked_at_stands_in_the_same_column_as_the_rest() -> None:
+    lines = words(DENIED).splitlines()
+    assert "  token:oid        b0c1" in lines
+    assert "  subject          b0c1" in lines
 
 
 def test_an_unknown_exchange_is_one_sentence_with_the_next_step(run: Run, records: FakeDynamoDb) -> None:
@@ -261,10 +294,14 @@ def test_an_unknown_exchange_is_one_sentence_with_the_next_step(run: Run, record
     assert "--log-group" in result.stderr
 
 
-@pytest.mark.parametrize("exchange_id", ["", "a b", 'x" || "y', "a\x1b[31m", "x" * 129, "é"])
+@pytest.mark.parametrize(
+    "exchange_id",
+    ["", "a b", 'x" || "y', "a\x1b[31m", "0f9d2c4be0c54f6f", ID.upper(), "f" * 33, "é", "unverified-1"],
+)
 def test_what_is_no_exchange_id_is_not_looked_up(run: Run, records: FakeDynamoDb, exchange_id: str) -> None:
     result = run("explain", "--", exchange_id)
     assert result.exit_code == Exit.USAGE
+    assert "an exchange id has 32 hexadecimal digits" in result.stderr
     assert not records.calls
 
 
@@ -303,7 +340,8 @@ def test_nothing_that_a_caller_chose_can_act_on_the_terminal() -> None:
         assert not {"\x1b", "\u202e", "\r"} & set(out)
         # Markup is shown as it was written: whoever prints it must not interpret it.
         assert "[bold]" in out
-        assert max(map(len, out.splitlines())) < 6_000
+        # No line has more than a handful of texts, and each of them is bounded.
+        assert max(map(len, out.splitlines())) < 5 * MAX_SHOWN
 
 
 def test_the_printer_interprets_no_markup() -> None:
@@ -315,3 +353,27 @@ def test_the_printer_interprets_no_markup() -> None:
     say("[red]not red[/red] [link=https://example.com]x[/link]", stream=terminal)
     assert "[red]not red[/red]" in terminal.getvalue()
     assert "[link=https://example.com]" in terminal.getvalue()
+
+
+class Narrow(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_long_lines_are_folded_under_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout", terminal := Narrow())
+    say_lines(explanation(GRANTED))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 40
+    at = lines.index("  anchor arn       arn:aws:rolesanywhere:x:1")
+    assert lines[at + 1] == " " * 19 + ":trust-anchor/1"
+
+
+def test_into_a_pipe_every_line_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout", pipe := io.StringIO())
+    say_lines(explanation(GRANTED))
+    assert "  anchor arn       arn:aws:rolesanywhere:x:1:trust-anchor/1" in pipe.getvalue().splitlines()

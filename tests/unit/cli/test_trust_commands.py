@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from sallyport.trust.schema import SCHEMA
 from sallyport_cli.failure import Exit
 from sallyport_cli.output import WIDTH, say_grid
+from sallyport_cli.refresh import sentences
 from sallyport_cli.trust_view import condition_summary
 from tests.support.fake_aws import CALLER, FakeAws, Run, Write
 from tests.support.fake_dynamodb import FakeDynamoDb
@@ -57,7 +58,58 @@ def test_a_problem_is_printed_with_file_line_column_and_cure(run: Run, write: Wr
     assert result.exit_code == Exit.REFUSED
     assert f"{file}:7:5: trust_anchors.contoso.audience" in result.stderr
     assert "did you mean audiences?" in result.stderr
-    assert "nothing was applied" in result.stderr
+    assert result.stderr.endswith("\n1 problem.\n")
+
+
+def test_only_an_apply_says_that_nothing_was_applied(run: Run, write: Write) -> None:
+    file = write(("audiences:", "audience:"))
+    assert "1 problem; nothing was applied.\n" in run("trust", "apply", file).stderr
+    assert "nothing was applied" not in run("trust", "plan", file).stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [
+        (("30m", "3600"), "write 3600s or 1h"),
+        (("30m", '"5400"'), "write 5400s or 90m"),
+        (("30m", "901"), "write 901s\n"),
+        (("30m", "soon"), "write a number and s, m, h or d, such as 1h"),
+        (("    kind:", "\tkind:"), "a tab; indent with spaces"),
+        (("version: 1", 'version: "1"'), "write version: 1"),
+        (("version: 1\n", ""), "add version: 1"),
+        (("sallyport/team-a-reader", "sallyport/*"), "<account>:role/<path>/<name> without wildcards"),
+        (("https://sts", "http://sts"), "exactly as the tokens do: https://<host>/..."),
+    ],
+)
+def test_a_common_mistake_has_a_cure_that_can_be_typed(
+    run: Run, write: Write, change: tuple[str, str], cure: str
+) -> None:
+    result = run("trust", "validate", write(change))
+    assert result.exit_code == Exit.REFUSED
+    assert cure in result.stderr
+    assert "\\" not in result.stderr
+
+
+def test_a_file_without_a_byte_is_refused_and_one_with_a_version_denies_everybody(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "trust.yaml"
+    file.write_bytes(b"")
+    assert "write version: 1, which alone denies everybody" in run("trust", "validate", file).stderr
+    file.write_text("version: 1\n")
+    assert "0 trust anchors, 0 profiles, 0 roles" in run("trust", "validate", file).stdout
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_plan_is_no_trust_file_and_the_next_step_is_named(
+    run: Run, write: Write, tmp_path: Path, command: str
+) -> None:
+    plan = tmp_path / "plan.json"
+    run("trust", "plan", write(), "--out", plan)
+    result = run("trust", command, plan)
+    assert result.exit_code == Exit.USAGE
+    assert "this is a plan" in result.stderr
+    assert f"sallyport trust apply {plan}\n" in result.stderr
 
 
 def test_a_problem_of_meaning_has_its_line_as_well(run: Run, write: Write) -> None:
@@ -91,7 +143,7 @@ def test_what_a_hostile_file_says_cannot_act_on_the_terminal(run: Run, tmp_path:
     file.write_text('version: 1\n"\\u202e[bold]x": 1\n')
     result = run("trust", "validate", file)
     assert "\u202e" not in result.output
-    assert r"\u202e[bold]x" in result.output
+    assert r" \u202e[bold]x" in result.output.replace("'", " ")
 
 
 def role_policy(*statements: Mapping[str, Any]) -> dict[str, Any]:
@@ -400,13 +452,40 @@ def test_new_anchors_come_with_a_hint_and_nothing_is_invoked_unasked(
     assert not aws.functions.invocations
 
 
+REFRESHED = {
+    "anchor_id": "1",
+    "anchor_name": "contoso",
+    "status": "refreshed",
+    "reason": "",
+    "detail": "",
+    "keys": 2,
+    "source": "https://login.example/keys",
+}
+NOT_REFRESHED = {
+    "anchor_id": "2",
+    "anchor_name": "fabrikam",
+    "status": "failed",
+    "reason": "fetch-resolve",
+    "detail": "The host (a). The host (b).",
+}
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"anchors": 3}, {"anchors": [None, 7]}, {"anchors": [{}]}, {"answer": None}]
+)
+def test_an_answer_of_another_form_is_no_mistake_of_ours(answer: dict[str, Any]) -> None:
+    assert not any("refreshed (" in line.text for line in sentences(answer))
+
+
 def test_keys_are_refreshed_once_for_the_anchors_that_are_new(run: Run, write: Write, aws: FakeAws) -> None:
-    aws.functions.answer = b'{"refreshed": 1}'
+    aws.functions.answer = json.dumps({"anchors": [REFRESHED, NOT_REFRESHED]}).encode()
     result = run("trust", "apply", write(), "--yes", "--allow-widening", "--refresh-keys", "refresh")
     assert result.exit_code == Exit.OK
     ids = [pk.removeprefix("anchor#") for (pk, _) in stored(aws) if pk.startswith("anchor#")]
     assert aws.functions.invocations == [("refresh", {"anchor_ids": ids})]
-    assert '"refreshed": 1' in result.stdout
+    assert "contoso: keys refreshed (2 keys from https://login.example/keys)\n" in result.stdout
+    assert "fabrikam: keys NOT refreshed: fetch-resolve, The host (a). The host (b).\n" in result.stdout
+    assert "{" not in result.stdout.partition("is in force")[2]
 
 
 def test_a_refresh_that_fails_is_a_failure_that_says_what_is_in_force(

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from sallyport.trust.changes import classify
-from tests.support.trust_files import OID, OTHER_ROLE, ROLE, compiled, entra, plain, profile, trust_file
+from tests.support.trust_files import (
+    ANOTHER_OID,
+    OID,
+    OTHER_ROLE,
+    ROLE,
+    compiled,
+    entra,
+    plain,
+    profile,
+    trust_file,
+)
 
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 OTHER_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -54,6 +64,20 @@ def test_a_removed_profile_beside_which_another_remains_is_unknown() -> None:
     assert effects(both, trust_file({"b": profile(priority=1, duration="15m")})) == {
         ("profile", "a", ""): "unknown"
     }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        profile(roles=[OTHER_ROLE]),
+        profile(effect="deny"),
+        profile(trust_anchor="other", condition={"StringEquals": {"token:sub": "x"}}),
+    ],
+)
+def test_a_removed_profile_in_whose_place_no_other_can_win_narrows(other: dict[str, Any]) -> None:
+    anchors = {"contoso": entra(), "other": plain()}
+    both = trust_file({"a": profile(), "b": other}, anchors)
+    assert effects(both, trust_file({"b": other}, anchors)) == {("profile", "a", ""): "narrows"}
 
 
 @pytest.mark.parametrize(
@@ -111,6 +135,19 @@ def test_another_issuer_cannot_be_judged() -> None:
             "session_tags",
             "narrows",
         ),
+        ({"session_tags": TAGS}, {"session_tags": {"B": "b", "A": "a"}}, "session_tags", "unknown"),
+        (
+            {"session_tags": TAGS, "transitive_tags": ["A"]},
+            {"session_tags": TAGS},
+            "transitive_tags",
+            "widens",
+        ),
+        (
+            {"session_tags": TAGS, "transitive_tags": ["A"]},
+            {"session_tags": TAGS, "transitive_tags": ["A", "B"]},
+            "transitive_tags",
+            "unknown",
+        ),
         ({"source_identity": "contoso.${token:oid}"}, {}, "source_identity", "widens"),
         ({}, {"source_identity": "contoso.${token:oid}"}, "source_identity", "narrows"),
         (
@@ -150,9 +187,13 @@ def test_changes_of_a_profile(before: dict[str, Any], after: dict[str, Any], fie
 @pytest.mark.parametrize(
     ("before", "after", "effect"),
     [
-        ({"StringEquals": {"token:oid": OID}}, {"StringEquals": {"token:oid": [OID, "x"]}}, "widens"),
-        ({"StringEquals": {"token:oid": [OID, "x"]}}, {"StringEquals": {"token:oid": OID}}, "narrows"),
-        ({"StringEquals": {"token:oid": OID}}, {"StringEquals": {"token:oid": "x"}}, "unknown"),
+        ({"StringEquals": {"token:oid": OID}}, {"StringEquals": {"token:oid": [OID, ANOTHER_OID]}}, "widens"),
+        (
+            {"StringEquals": {"token:oid": [OID, ANOTHER_OID]}},
+            {"StringEquals": {"token:oid": OID}},
+            "narrows",
+        ),
+        ({"StringEquals": {"token:oid": OID}}, {"StringEquals": {"token:oid": ANOTHER_OID}}, "unknown"),
         (
             {"StringEquals": {"token:oid": OID}},
             {"StringEquals": {"token:oid": OID, "token:appid": "x"}},
@@ -170,7 +211,7 @@ def test_changes_of_a_profile(before: dict[str, Any], after: dict[str, Any], fie
         ),
         (
             {"StringEquals": {"token:oid": OID, "token:appid": "x"}},
-            {"StringEquals": {"token:oid": [OID, "x"], "token:azp": "x"}},
+            {"StringEquals": {"token:oid": [OID, ANOTHER_OID], "token:azp": "x"}},
             "unknown",
         ),
     ],

@@ -14,6 +14,7 @@ from sallyport.trust.compile import load_anchor, load_profile
 from sallyport.trust.limits import MAX_PROFILES_PER_ROLE
 from tests.support.trust_files import (
     ACCOUNT,
+    ANOTHER_OID,
     OID,
     OTHER_ROLE,
     ROLE,
@@ -185,6 +186,28 @@ def test_a_problem_within_an_anchor_is_that_of_its_kind() -> None:
     assert "unknown" in found.text
 
 
+@pytest.mark.parametrize(
+    ("document", "text", "cure"),
+    [
+        (one(roles=None), "roles is missing", "add roles"),
+        (one(roles="x"), "x does not fit here", "write a list"),
+        (one(effect="perhaps"), "perhaps is none of the possible values", "use one of allow, deny"),
+        (one(priority=-1), "-1 is too small", "at least 0"),
+        (trust_file({"A": profile()}), "'A' cannot be a name", "lower-case"),
+        (trust_file({}, {"a": {"issuer": "x"}}), "what kind of trust anchor this is", "add kind: oidc"),
+        (
+            one(session_policy={"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Resource": "*"}]}),
+            "exactly one of two belongs here",
+            "Action or NotAction",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_form_is_said_in_words(document: object, text: str, cure: str) -> None:
+    (found,) = problems(document)
+    assert text in found.text
+    assert cure in found.cure
+
+
 def test_all_problems_are_found_at_once() -> None:
     document = trust_file(
         {"a": profile(duration="13h"), "b": profile(roles=["*"]), "c": profile(trust_anchor="nobody")}
@@ -241,6 +264,8 @@ def test_certificate_authorities_are_not_supported_yet() -> None:
         "https://issuer.example.com:0",
         "https://issuer.example.com:65536",
         "https://issuer.example.com/a/../b",
+        "https://issuer.example.com/a/./b",
+        "https://issuer.example.com/a\\b",
         "https://issuer.example.com/%2E%2e/b",
         "https://issuer.example.com\\@evil.example.com",
         "https://issuer.example.com/ x",
@@ -433,7 +458,7 @@ def test_a_profile_has_roles() -> None:
     "condition",
     [
         {"StringEquals": {"token:oid": OID}},
-        {"StringEquals": {"token:oid": [OID, "x"]}},
+        {"StringEquals": {"token:oid": [OID, ANOTHER_OID]}},
         {"StringEquals": {"token:appid": "x"}},
         {"StringEquals": {"token:azp": "x"}},
         {"StringLike": {"token:xms_mirid": "/subscriptions/s1/*"}},
@@ -489,6 +514,7 @@ def test_a_beginning_that_every_subject_has_says_nobody(value: str) -> None:
         {"StringLike": {"token:sub": "system:serviceaccount:team-a:*"}},
         {"ArnLike": {"token:sub": f"arn:aws:iam::{ACCOUNT}:role/*"}},
         {"StringEquals": {"token:client_id": "x"}},
+        {"StringEquals": {"token:sub": "*"}},
     ],
 )
 def test_a_beginning_of_its_own_says_who(condition: dict[str, Any]) -> None:
@@ -600,6 +626,8 @@ def test_a_condition_that_excludes_nobody_or_everybody_is_refused(
         {"StringEquals": {"token:oid": OID, "token:x": "${x509:Subject/CN}"}},
         {"NumericEquals": {"token:x": "five"}},
         {"StringEquals": {"token:oid": OID}, "StringEqualsIfExists": {"token:oid": "x"}},
+        {"Null": {"token:x": True}, "StringLike": {"token:x": "a*"}},
+        {"Bool": {f"token:x{i}": True for i in range(50)}},
     ],
 )
 def test_a_condition_that_nobody_can_meet_is_refused(more: dict[str, Any]) -> None:
@@ -615,6 +643,7 @@ def test_a_condition_that_nobody_can_meet_is_refused(more: dict[str, Any]) -> No
         {"StringEquals": {"token:oid": OID, "token:tid": TENANT}},
         {"StringEquals": {"token:oid": OID, "request:RoleArn": ROLE}},
         {"Null": {"token:scp": True}, "StringEqualsIfExists": {"token:scp": "x"}},
+        {"ForAnyValue:StringEquals": {"token:aud": "urn://another"}},
     ],
 )
 def test_conditions_that_can_be_met_together_are_not_refused(more: dict[str, Any]) -> None:
@@ -884,6 +913,7 @@ def test_a_session_policy_with_substitutions_in_the_right_places_is_not(policy: 
         "arn:aws:iam::aws:role/ReadOnlyAccess",
         "ReadOnlyAccess",
         "arn:aws:iam::999999999999:policy/other-account",
+        "arn:aws:iam::999999999999:policy/${token:tid}",
         f"arn:aws:iam::{ACCOUNT}:policy/${{token:tid}}?",
     ],
 )
@@ -983,6 +1013,34 @@ def test_azp_must_be_looked_at_where_sts_goes_by_it() -> None:
     assert "azp" in problem(document, "profiles", "reader", "condition").cure
     document["profiles"]["reader"]["condition"]["StringEquals"]["token:azp"] = "x"
     assert not problems(document)
+
+
+@pytest.mark.parametrize("operator", ["StringNotEquals", "Null"])
+def test_a_condition_that_lets_any_azp_pass_does_not_look_at_it(operator: str) -> None:
+    document = trust_file(
+        {
+            "reader": profile(
+                trust_anchor="google",
+                issuance="web-identity",
+                condition={
+                    "StringEquals": {"token:sub": OID},
+                    operator: {"token:azp": False if operator == "Null" else "x"},
+                },
+            )
+        },
+        {"google": plain("https://accounts.google.com")},
+    )
+    problem(document, "profiles", "reader", "condition")
+
+
+def test_a_tag_is_droppable_only_where_nothing_can_depend_on_it() -> None:
+    """Also where a stored profile says otherwise, which none that was compiled does."""
+    stored = compiled(one(session_tags={"A": {"value": "a", "optional": True}})).items[f"role#{ROLE}"]
+    document = stored["profiles"][0]
+    assert load_profile(document).droppable == ("A",)
+    assert load_profile({**document, "transitive_tags": ["a"]}).droppable == ()
+    policy = statement(Resource="arn:aws:s3:::${aws:PrincipalTag/a}")
+    assert load_profile({**document, "session_policy": policy}).droppable == ()
 
 
 def test_a_file_that_is_refused_gives_nothing() -> None:

@@ -29,7 +29,8 @@ from sallyport.proof.reasons import Reason, shown
 from sallyport.proof.x509_reasons import refusal
 
 MAX_CRL_BYTES = 64 * 1024 * 1024
-"""A million entries with long serial numbers and reasons are 53 MB; the function has 128 MB."""
+"""A million entries with long serial numbers and reasons are 53 MB. Reading a list takes three times its
+size: the library writes the signed part once more to verify it."""
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead an authority's clock may be."""
@@ -132,7 +133,9 @@ class RevocationList:
             _check_entry(entry)
             yield Link(self.state.issuer, entry.serial_number)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many certificates are revoked. No length: an empty list must not count as none."""
         return len(self._list)
 
 

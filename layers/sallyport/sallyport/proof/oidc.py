@@ -152,7 +152,9 @@ def parse(token: str) -> UnverifiedToken:
             base64url.decode, (header_text, payload_text, signature_text)
         )
     except ValueError as error:
-        raise refusal("segment-not-canonical") from error
+        # The commonest of them has a cure of its own: a token file that an editor or echo has ended.
+        at_the_end = token != token.strip()
+        raise refusal("token-white-space" if at_the_end else "segment-not-canonical") from error
     # (3) A header that asks for nothing but a signature's verification (RFC 7515 §4).
     header = _object(header_bytes, "header-not-json")
     alg, kid = _checked_header(header)

@@ -44,6 +44,10 @@ REASONS: dict[str, Reason] = {
     ),
     "signature-too-long": Reason("The signature is longer than the largest accepted key makes.", _SEND_A_JWT),
     "signature-missing": Reason("The token is not signed.", _SEND_A_JWT),
+    "token-white-space": Reason(
+        "The token begins or ends with white space.",
+        "The token file ends in a line break: write it without, with printf %s or jq -j.",
+    ),
     "segment-not-canonical": Reason(
         "A segment is not base64url in its canonical, unpadded spelling.", _SEND_A_JWT
     ),

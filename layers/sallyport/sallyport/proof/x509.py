@@ -27,7 +27,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -560,7 +559,7 @@ def _path(
         chain = read(lambda: verifier.verify(request.leaf, pool).chain)
         constraints = [extension(one, x509.NameConstraints) for one in chain[1:]]
     except (VerificationError, ValueError) as error:
-        raise _diagnosis(request.leaf, pool, authorities, error) from error
+        raise _diagnosis(request, authorities, error) from error
     for one in constraints:
         if one is not None and (
             constrains_directory_names(one)
@@ -575,23 +574,16 @@ def _useful(
 ) -> list[x509.Certificate]:
     """Return what of a stranger's bag may help: usable keys, valid now, nothing twice.
 
-    Several certificates with one name, key and issuer lead to the same place; many of them are how a
-    path builder is made to search for long. Of those, the one that lasts longest stays.
+    The library tries every certificate with the right name, at every step: a few that issue each other
+    under shared names make it verify more than a hundred signatures. Where names are shared, what does
+    not lead to the anchor is therefore left out first. Without, there is one way to go at each step.
     """
-    known = {*authorities.intermediates, *authorities.anchors}
+    known = (*authorities.anchors, *authorities.intermediates)
     useful = [one for one in dict.fromkeys(bag) if one not in known and _is_useful(one, now)]
-    if len(useful) < 2:  # noqa: PLR2004 - nothing is twice in one
+    if len(useful) < 2:  # noqa: PLR2004 - one alone makes no detours
         return useful
-    found: dict[tuple[str, str, bytes], x509.Certificate] = {}
-    for one in useful:
-        try:
-            place = _place(one)
-        except ValueError:
-            continue
-        other = found.get(place)
-        if other is None or other.not_valid_after_utc < one.not_valid_after_utc:
-            found[place] = one
-    return list(found.values())
+    names = [one.subject for one in (*known, *useful)]
+    return useful if len(set(names)) == len(names) else _leading(useful, known)
 
 
 def _is_useful(certificate: x509.Certificate, now: datetime) -> bool:
@@ -599,14 +591,39 @@ def _is_useful(certificate: x509.Certificate, now: datetime) -> bool:
         return False
     try:
         usable_key(certificate)
+        read(lambda: (certificate.subject, certificate.issuer))
     except ValueError:
         return False
     return True
 
 
-def _place(certificate: x509.Certificate) -> tuple[str, str, bytes]:
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return name_digest(certificate.subject), name_digest(certificate.issuer), key
+def _leading(
+    candidates: Sequence[x509.Certificate], known: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Return the authorities that were issued by known ones, or by one that was; each pair is tried once."""
+    found: list[x509.Certificate] = []
+    rest, newest = [one for one in candidates if _says_authority(one)], known
+    while newest:
+        newest = [one for one in rest if any(_issued(one, by) for by in newest)]
+        rest = [one for one in rest if one not in newest]
+        found += newest
+    return found
+
+
+def _says_authority(certificate: x509.Certificate) -> bool:
+    try:
+        constraints = extension(certificate, x509.BasicConstraints)
+    except ValueError:
+        return False
+    return constraints is not None and constraints.ca
+
+
+def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        read(lambda: certificate.verify_directly_issued_by(by))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def _constrains_mail(constraints: x509.NameConstraints) -> bool:
@@ -618,40 +635,39 @@ def _constrains_mail(constraints: x509.NameConstraints) -> bool:
     return any(isinstance(one, x509.RFC822Name) for one in subtrees)
 
 
-def _diagnosis(
-    leaf: x509.Certificate, pool: Sequence[x509.Certificate], authorities: _Authorities, error: Exception
-) -> Exception:
-    """Return why there is no path, as far as names tell: is there one at all, but for its validity?"""
+def _diagnosis(request: UnverifiedRequest, authorities: _Authorities, error: Exception) -> Exception:
+    """Return why there is no path, as far as names tell: is there one at all, but for its validity?
+
+    All that was sent counts here, also what was of no use.
+    """
+    candidates = (*authorities.anchors, *authorities.intermediates, *request.bag)
     try:
-        return read(lambda: _named_path(leaf, [*authorities.anchors, *pool], authorities.anchors, error))
+        missing = read(lambda: _missing_issuer(request.leaf, candidates, authorities.anchors))
+        constraints = [extension(one, x509.NameConstraints) for one in candidates]
     except ValueError:
         return refusal("path-refused", shown(str(error)))
+    if missing is not None:
+        return refusal("issuer-missing", f"The issuer {shown(missing)} is not among the certificates.")
+    if any(one is not None and constrains_directory_names(one) for one in constraints):
+        return refusal("name-constraints-unsupported", shown(str(error)))
+    return refusal("path-refused", shown(str(error)))
 
 
-def _named_path(
-    leaf: x509.Certificate,
-    candidates: Sequence[x509.Certificate],
-    anchors: Sequence[x509.Certificate],
-    error: Exception,
-) -> Exception:
+def _missing_issuer(
+    leaf: x509.Certificate, candidates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
+) -> str | None:
+    """Return the first name on the way up that no certificate has, if the way does not end at an anchor."""
     wanted, seen = [leaf.issuer], [leaf.issuer]
-    missing = ""
+    missing = None
     while wanted:
         name = wanted.pop(0)
         issuers = [one for one in candidates if one.subject == name]
         if any(one in anchors for one in issuers):
-            unsupported = any(
-                (found := extension(one, x509.NameConstraints)) is not None
-                and constrains_directory_names(found)
-                for one in candidates
-            )
-            return refusal(
-                "name-constraints-unsupported" if unsupported else "path-refused", shown(str(error))
-            )
-        if not issuers:
-            missing = missing or name.rfc4514_string()
+            return None
+        if not issuers and missing is None:
+            missing = name.rfc4514_string()
         for one in issuers:
             if one.issuer not in seen:
                 seen.append(one.issuer)
                 wanted.append(one.issuer)
-    return refusal("issuer-missing", f"The issuer {shown(missing)} is not among the certificates.")
+    return missing or leaf.issuer.rfc4514_string()

@@ -1,7 +1,7 @@
 """What the difference between two trust files means: does anybody get more than before?
 
-``narrows`` says that nobody does, ``widens`` that somebody may, ``unknown`` that it cannot be told.
-In doubt a change is never called narrowing.
+``narrows`` says that nobody does, ``widens`` that somebody may, ``unknown`` that it cannot be told,
+``neither`` that it is for people alone. In doubt a change is never called narrowing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,18 +11,20 @@ from typing import Any, Final, Literal
 from sallyport.trust.conditions import OPERATORS
 
 Kind = Literal["anchor", "profile"]
-EffectOfChange = Literal["narrows", "widens", "unknown"]
+EffectOfChange = Literal["narrows", "widens", "unknown", "neither"]
 Document = Mapping[str, Any]
 Items = Mapping[str, Mapping[str, Any]]
 
 NARROWS: Final[EffectOfChange] = "narrows"
 WIDENS: Final[EffectOfChange] = "widens"
 UNKNOWN: Final[EffectOfChange] = "unknown"
+NEITHER: Final[EffectOfChange] = "neither"
 
 _OPPOSITE: Final[Mapping[EffectOfChange, EffectOfChange]] = {
     NARROWS: WIDENS,
     WIDENS: NARROWS,
     UNKNOWN: UNKNOWN,
+    NEITHER: NEITHER,
 }
 
 
@@ -185,14 +187,14 @@ _FOR_PEOPLE: Final = "description"
 
 def _anchor_judge(field: str, before: Document, after: Document) -> EffectOfChange | None:
     if field == _FOR_PEOPLE:
-        return NARROWS
+        return NEITHER
     judge = _ANCHOR_FIELDS.get(field)
     return judge(before.get(field), after.get(field)) if judge else UNKNOWN
 
 
 def _profile_judge(field: str, before: Document, after: Document) -> EffectOfChange | None:
     if field == _FOR_PEOPLE:
-        return NARROWS
+        return NEITHER
     if before["effect"] != after["effect"]:
         # One line says it all: terms come and go with the effect.
         if field != "effect":

@@ -66,7 +66,7 @@ def authorize(
             Denial(
                 reason="anchor-disabled",
                 detail=f"the trust anchor {identity.anchor_name!r} is disabled",
-                cure=f"sallyport trust enable anchor {identity.anchor_name}",
+                cure=f'sallyport trust enable anchor {identity.anchor_name} --reason "..."',
             )
         )
     facts = Facts(identity.attributes, request, now)
@@ -145,7 +145,7 @@ def _blocked(one: ProfileTrace) -> Denial:
         return Denial(
             reason="profile-disabled",
             detail=f"the profile {one.profile!r} matches and is disabled",
-            cure=f"sallyport trust enable profile {one.profile}",
+            cure=f'sallyport trust enable profile {one.profile} --reason "..."',
         )
     return Denial(
         reason="profile-denies",
@@ -156,7 +156,7 @@ def _blocked(one: ProfileTrace) -> Denial:
 
 def _unmet(looked: Sequence[ConditionTrace]) -> str:
     text = "; ".join(_hint(one) for one in looked if one.outcome != MATCH)
-    return text if len(text) <= MAX_HINT_LENGTH else text[: MAX_HINT_LENGTH - 1] + "…"
+    return text if len(text) <= MAX_HINT_LENGTH else text[: MAX_HINT_LENGTH - 3] + "..."
 
 
 def _hint(one: ConditionTrace) -> str:

@@ -134,10 +134,10 @@ def shown(value: JsonValue) -> str:
     """Return ``value`` for a trace: bounded, whatever a token contains, and never an exception."""
     if isinstance(value, list):
         text = ", ".join(_scalar(item) for item in value[:MAX_SHOWN_VALUES])
-        text = f"[{text}{', …' if len(value) > MAX_SHOWN_VALUES else ''}]"
+        text = f"[{text}{', ...' if len(value) > MAX_SHOWN_VALUES else ''}]"
     else:
         text = _scalar(value)
-    return text if len(text) <= MAX_SHOWN_LENGTH else text[: MAX_SHOWN_LENGTH - 1] + "…"
+    return text if len(text) <= MAX_SHOWN_LENGTH else text[: MAX_SHOWN_LENGTH - 3] + "..."
 
 
 def _scalar(value: JsonValue) -> str:
@@ -151,4 +151,4 @@ def _scalar(value: JsonValue) -> str:
         return str(value) if value.bit_length() <= _MAX_SHOWN_BITS else "a very large number"
     if isinstance(value, float):
         return repr(value)
-    return "[…]" if isinstance(value, list) else "{…}"
+    return "[...]" if isinstance(value, list) else "{...}"

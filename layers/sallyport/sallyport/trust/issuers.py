@@ -35,7 +35,7 @@ def check_issuer(issuer: str) -> str:
     """
     authority = issuer.partition("//")[2].partition("/")[0]
     if not issuer.startswith("https://"):
-        raise refuse("an issuer is an https address", "write it exactly as the tokens do: https://…")
+        raise refuse("an issuer is an https address", "write it exactly as the tokens do: https://<host>/...")
     if "?" in issuer or "#" in issuer:
         raise refuse("an issuer has neither query nor fragment", "write it exactly as the tokens do")
     if "@" in authority:

@@ -110,7 +110,7 @@ def compile_name(source: str, *, anchor: str) -> NameTemplate:
     if not (first.startswith(anchor) and first[len(anchor) : len(anchor) + 1] in tuple(DELIMITERS)):
         raise refuse(
             "names of different anchors could be the same",
-            f"begin with the anchor's name and one of {' '.join(DELIMITERS)}: {anchor}-…",
+            f"begin with the anchor's name and one of {' '.join(DELIMITERS)}: {anchor}-...",
         )
     return NameTemplate(template)
 

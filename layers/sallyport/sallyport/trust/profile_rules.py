@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sallyport.errors import TrustFileError
-from sallyport.model import Effect, Issuance, OidcAnchor, Replay
+from sallyport.model import Dialect, Effect, Issuance, OidcAnchor, Replay
 from sallyport.trust.anchor_rules import Place, check_name, seconds
 from sallyport.trust.conditions import MATCH, Condition, compile_condition
 from sallyport.trust.facts import X509
@@ -38,7 +38,7 @@ from sallyport.trust.names import compile_name
 from sallyport.trust.problems import Path, Problems, refuse
 from sallyport.trust.profiles import FORMAT
 from sallyport.trust.templates import Template
-from sallyport.trust.wildcards import literal_prefix, matches_anything
+from sallyport.trust.wildcards import has_wildcard, literal_prefix, matches_anything
 
 Declared = dict[str, Any]
 
@@ -69,6 +69,19 @@ _NOT_BINDING: Final = (
 )
 # What a role's own trust policy can look at in such a token. Where there is an azp, it decides.
 _BINDING_KEYS: Final = frozenset({"token:aud", "token:sub", "token:azp"})
+
+# What to write where * and ? are meant as wildcards. IAM's ArnEquals takes them; its name does not say so.
+_PATTERNS_INSTEAD: Final = {
+    "StringEquals": "StringLike",
+    "StringNotEquals": "StringNotLike",
+    "StringEqualsIgnoreCase": "StringLike",
+    "StringNotEqualsIgnoreCase": "StringNotLike",
+    "ArnEquals": "ArnLike",
+    "ArnNotEquals": "ArnNotLike",
+}
+# What Entra's verifier accepts as nothing but a GUID.
+_GUIDS: Final = frozenset({"token:oid", "token:tid"})
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _WORD: Final = r"[A-Za-z0-9_+=,.@-]+"
 _ROLE: Final = re.compile(
@@ -149,6 +162,7 @@ def _conditions(declared: Declared, anchor: OidcAnchor, problems: Problems) -> l
             with problems.at(*path):
                 condition = compile_condition(operator, key, expected)
                 _check_reachable([key, *(k for value in condition.values for k in value.keys)])
+                _check_exact(condition, anchor)
                 found.append(condition)
                 if _says_nothing(condition):
                     raise refuse(
@@ -168,6 +182,20 @@ def _check_reachable(keys: Iterable[str]) -> None:
             raise refuse(
                 f"an identity of an OpenID Connect issuer has no {key}", "use token:<claim> with this anchor"
             )
+
+
+def _check_exact(condition: Condition, anchor: OidcAnchor) -> None:
+    """Refuse a value that looks like a pattern where none is, or that nothing can equal."""
+    like = _PATTERNS_INSTEAD.get(condition.base)
+    if like is not None and any(has_wildcard(part) for value in condition.values for part in value.literals):
+        raise refuse("* and ? are no wildcards here", f"no wildcard here; write {like}")
+    if anchor.dialect is Dialect.ENTRA and condition.key in _GUIDS and condition.base == "StringEquals":
+        for value in condition.values:
+            if value.is_literal and _GUID.fullmatch(value.source) is None:
+                raise refuse(
+                    f"{value.source!r} is not a GUID, and {condition.key} is always one",
+                    "copy the object's or the tenant's id from Entra: lower-case digits in five groups",
+                )
 
 
 def _says_nothing(condition: Condition) -> bool:
@@ -383,7 +411,7 @@ def _check_policies(declared: Declared, problems: Problems) -> None:
             _check_reachable(template.keys)
             length += len(arn) if template.is_literal else sum(map(len, template.literals))
             account = arn.split(":")[4]
-            if account != "aws" and not template.keys and accounts - {account}:
+            if account != "aws" and accounts - {account}:
                 raise refuse(
                     "STS takes managed policies of the role's own account only",
                     "use a profile for each account, or one of AWS's own policies",

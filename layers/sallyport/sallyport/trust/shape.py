@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 from sallyport.trust.facts import shown
 from sallyport.trust.limits import MAX_DEPTH, MAX_NUMBER_BITS
 from sallyport.trust.problems import Path, Problem
-from sallyport.trust.schema import SCHEMA
+from sallyport.trust.schema import DURATION_PATTERN, SCHEMA
 
 _VALIDATOR: Final = Draft202012Validator(SCHEMA)
 
@@ -30,6 +30,7 @@ _TYPE_NAMES: Final = {
 
 # As many possible keys as a person still reads.
 _MAX_CHOICES: Final = 30
+_DURATION_CURE: Final = "write a number and s, m, h or d, such as 1h"
 _NAME_CURE: Final = "use lower-case letters, digits and -, at most 32, the first no -"
 # What is wrong and what to do, by the schema's keyword.
 _WORDS: Final = {
@@ -110,7 +111,12 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
     elif keyword == "required":
         # The validator reports each missing key on its own, and only its text would say which.
         missing = [key for key in expected if key not in instance]
-        yield from (Problem(path, f"{key} is missing", f"add {key}") for key in missing)
+        known: Any = error.schema["properties"] if isinstance(error.schema, dict) else {}
+        yield from (Problem(path, f"{key} is missing", f"add {_only(known, key)}") for key in missing)
+    elif isinstance(error.schema, dict) and error.schema.get("pattern") == DURATION_PATTERN:
+        yield Problem(path, f"{shown(instance)!r} is not a duration", _duration_cure(instance))
+    elif keyword == "const":
+        yield Problem(path, f"{shown(instance)} is not possible here", f"write {path[-1]}: {shown(expected)}")
     elif "propertyNames" in error.absolute_schema_path:
         yield Problem((*path, instance), f"{shown(instance)!r} cannot be a name", _NAME_CURE)
     else:
@@ -129,6 +135,22 @@ def _problems_of_kind(error: ValidationError, path: Path) -> Iterator[Problem]:
             yield from _problems(inner)
 
 
+def _only(known: dict[str, Any], key: str) -> str:
+    """Return a key, with its value where only one is possible."""
+    return f"{key}: {known[key]['const']}" if "const" in known.get(key, ()) else key
+
+
+def _duration_cure(said: object) -> str:
+    """Say how a bare number of seconds is written."""
+    if isinstance(said, bool) or not isinstance(said, int | str) or not str(said).isdecimal():
+        return _DURATION_CURE
+    longer = next(
+        ((unit, size) for unit, size in (("h", 3_600), ("m", 60)) if int(said) and int(said) % size == 0),
+        None,
+    )
+    return f"write {said}s" + (f" or {int(said) // longer[1]}{longer[0]}" if longer else "")
+
+
 def _unknown_keys(error: ValidationError, path: Path) -> Iterator[Problem]:
     known = sorted(error.schema["properties"]) if isinstance(error.schema, dict) else []
     instance: Any = error.instance
@@ -143,8 +165,7 @@ def _words(keyword: str, expected: Any, said: str) -> tuple[str, str]:  # noqa: 
     if keyword == "type":
         types = [expected] if isinstance(expected, str) else expected
         return f"{said} does not fit here", f"write {' or '.join(_TYPE_NAMES[one] for one in types)}"
-    if keyword in ("enum", "const"):
-        values = expected if isinstance(expected, list) else [expected]
-        return f"{said} is none of the possible values", f"use one of {', '.join(map(shown, values))}"
+    if keyword == "enum":
+        return f"{said} is none of the possible values", f"use one of {', '.join(map(shown, expected))}"
     text, cure = _WORDS.get(keyword, _WORDS["oneOf"])
     return text.format(said=said), cure.format(expected=expected)

@@ -1,0 +1,164 @@
+"""A revocation list is believed only as docs/verification.md says, and then as far as it goes."""
+
+import time
+import tracemalloc
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sallyport.errors import ProofError, UnavailableError
+from sallyport.model import StaleCrls
+from sallyport.proof import crl
+from sallyport.proof.certificates import name_digest
+from sallyport.proof.crl import REASONS, CrlState, Link, check_revocation, read_crl
+from sallyport.proof.x509_reasons import RevokedCertificateError
+from tests.support import pki
+
+# What is refused while an exchange asks, and not while a list is read.
+ASKED = {"crl-missing", "crl-stale"}
+
+
+def serials(data: bytes, previous: CrlState | None = None) -> list[int]:
+    found = read_crl(data, "list", pki.anchor(), pki.NOW, previous=previous)
+    return [link.serial for link in found.links()]
+
+
+@pytest.mark.parametrize("case", pki.LIST_CASES, ids=lambda case: case.name)
+def test_a_bad_list_is_refused_for_its_own_reason(case: pki.ListCase) -> None:
+    with pytest.raises(UnavailableError) as refused:
+        list(read_crl(case.make(), "list", case.against(), pki.NOW, previous=case.previous()).links())
+    assert refused.value.reason == case.reason
+    assert refused.value.cure
+    assert len(refused.value.detail) < 1_000
+
+
+@pytest.mark.parametrize("case", pki.LIST_CASES, ids=lambda case: case.name)
+def test_the_good_neighbour_of_a_bad_list_is_read(case: pki.ListCase) -> None:
+    found = read_crl(case.good(), "list", case.against(), pki.NOW, previous=case.previous())
+    assert len(list(found.links())) == found.count
+
+
+def test_every_reason_has_a_bad_list() -> None:
+    too_large = {"crl-too-large"}  # tests below, since 64 MB make no good table
+    assert {case.reason for case in pki.LIST_CASES} == set(REASONS) - ASKED - too_large
+
+
+def test_a_list_too_large_is_not_even_parsed() -> None:
+    started = time.process_time()
+    with pytest.raises(UnavailableError, match="crl-too-large"):
+        serials(bytes(crl.MAX_CRL_BYTES + 1))
+    assert time.process_time() - started < 0.25
+
+
+class TestReading:
+    def test_a_list_names_every_serial_number_with_its_issuer(self) -> None:
+        found = read_crl(pki.crl(pki.root(), 1, 1 << 158), "list", pki.anchor(), pki.NOW)
+        issuer = name_digest(pki.root().certificate.subject)
+        assert list(found.links()) == [Link(issuer, 1), Link(issuer, 1 << 158)]
+        assert found.state == CrlState(
+            id="list",
+            issuer=issuer,
+            number=1,
+            this_update=pki.NOW - pki.DAY,
+            next_update=pki.NOW + pki.DAY,
+            digest=found.state.digest,
+        )
+
+    def test_an_empty_list_is_a_list(self) -> None:
+        assert serials(pki.crl(pki.root())) == []
+
+    def test_pem_is_as_good_as_der_and_has_its_digest(self) -> None:
+        data = pki.crl(pki.root(), 7)
+        pem = x509.load_der_x509_crl(data).public_bytes(Encoding.PEM)
+        assert pki.state(pem) == pki.state(data)
+
+    @pytest.mark.parametrize("kind", pki.GOOD_KINDS)
+    def test_a_list_may_be_signed_with_every_kind_of_key(self, kind: str) -> None:
+        by = pki.root(kind)
+        found = read_crl(pki.crl(by, 7), "list", pki.anchor(by), pki.NOW)
+        assert found.count == 1
+
+    def test_a_list_past_its_end_is_read_because_it_says_more_than_the_one_before(self) -> None:
+        assert serials(pki.crl(pki.root(), 7, ends=pki.NOW - pki.SECOND)) == [7]
+
+    def test_the_same_list_again_is_no_step_back(self) -> None:
+        data = pki.crl(pki.root(), 7)
+        assert serials(data, previous=pki.state(data)) == [7]
+
+    def test_another_authority_counts_for_itself(self) -> None:
+        anchor = pki.anchor(pki.root(), keeps=[pki.issuing()])
+        previous = pki.state(pki.crl(pki.issuing(), number=900), against=anchor)
+        assert read_crl(pki.crl(pki.root(), number=1), "list", anchor, pki.NOW, previous=previous)
+
+    def test_entries_are_read_as_they_are_asked_for(self) -> None:
+        found = read_crl(pki.crl(pki.root(), *range(1, 20_001)), "list", pki.anchor(), pki.NOW)
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in found.links()) == 20_000
+            assert tracemalloc.get_traced_memory()[1] < 200_000
+        finally:
+            tracemalloc.stop()
+
+    def test_two_authorities_of_one_name_may_each_sign(self) -> None:
+        old, new = (pki.authority("Rolling", key_name=key) for key in ("old", "new"))
+        for by in (old, new):
+            assert read_crl(pki.crl(by), "list", pki.anchor(old, new), pki.NOW)
+
+
+class TestAsking:
+    leaf = pki.leaf()
+    fresh = pki.crl(pki.root())
+
+    def ask(
+        self,
+        *states: CrlState,
+        expected: tuple[str, ...] = ("list",),
+        stale_crls: StaleCrls = StaleCrls.DENY,
+        revoked: frozenset[Link] = frozenset(),
+        now: datetime = pki.NOW,
+    ) -> tuple[str, ...]:
+        anchor = pki.anchor(crls=expected, stale_crls=stale_crls)
+        return check_revocation([self.leaf.link], anchor, states, revoked, now)
+
+    def test_a_certificate_on_no_list_is_not_revoked(self) -> None:
+        assert self.ask(pki.state(self.fresh)) == ()
+
+    def test_an_anchor_without_lists_revokes_nothing(self) -> None:
+        assert self.ask(expected=()) == ()
+
+    def test_a_revoked_certificate_is_named_as_such_to_its_holder(self) -> None:
+        with pytest.raises(RevokedCertificateError) as refused:
+            self.ask(pki.state(self.fresh), revoked=frozenset({self.leaf.link}))
+        assert refused.value.public == "Certificate revoked"
+
+    def test_what_is_revoked_is_revoked_however_late_the_list_is(self) -> None:
+        late = replace(pki.state(self.fresh), next_update=pki.NOW - pki.SECOND)
+        for stale_crls in StaleCrls:
+            with pytest.raises(ProofError, match="certificate-revoked"):
+                self.ask(late, stale_crls=stale_crls, revoked=frozenset({self.leaf.link}))
+
+    def test_a_late_list_fails_closed(self) -> None:
+        state = pki.state(self.fresh)
+        assert self.ask(state, now=state.next_update) == ()
+        with pytest.raises(UnavailableError, match="crl-stale"):
+            self.ask(state, now=state.next_update + timedelta(microseconds=1))
+
+    def test_a_list_that_was_never_read_fails_closed(self) -> None:
+        with pytest.raises(UnavailableError, match="crl-missing"):
+            self.ask()
+
+    def test_one_missing_list_fails_closed_beside_a_good_one(self) -> None:
+        with pytest.raises(UnavailableError, match="crl-missing"):
+            self.ask(pki.state(self.fresh), expected=("list", "other"))
+
+    def test_an_anchor_may_take_the_risk_and_the_record_tells(self) -> None:
+        late = replace(pki.state(self.fresh), next_update=pki.NOW - pki.SECOND)
+        assert self.ask(late, stale_crls=StaleCrls.ALLOW) == ("crl-stale",)
+        assert self.ask(stale_crls=StaleCrls.ALLOW) == ("crl-missing",)
+
+    def test_a_late_list_of_another_authority_does_not_matter(self) -> None:
+        late = replace(pki.state(self.fresh), issuer="0" * 64, next_update=pki.NOW - pki.SECOND)
+        assert self.ask(late) == ()
