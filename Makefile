@@ -22,8 +22,8 @@ project:
 run: tools ## Start the local cloud, deploy, run the demonstration, stop everything
 	@$(RUN) local.run
 
-up: tools ## Start the local cloud, deploy and leave it running; writes .local/env
-	@$(RUN) local.up
+up: tools ## Start the local cloud, deploy, leave it running; writes .local/env (ARGS=--reset-trust)
+	@$(RUN) local.up $(ARGS)
 
 down: project ## Stop what `make up` started
 	@$(RUN) local.down
@@ -50,7 +50,7 @@ bench: tools ## Measure against the budgets
 build: tools ## Build the functions and the layer for AWS (python3.13, arm64)
 	@$(RUN) local.aws build $(ARGS)
 
-deploy: build ## Deploy to AWS with the credentials of the environment (ARGS="--config-env prod")
+deploy: tools ## Build and deploy to AWS with the credentials of the environment (ARGS="--config-env prod")
 	@$(RUN) local.aws deploy $(ARGS)
 
 clean: ## Remove everything that was installed or built; stops the local cloud

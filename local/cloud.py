@@ -161,7 +161,8 @@ def stop(state: State) -> list[str]:
     # In the order of their names: entra, faults, ministack, so that the last to go is the one asked.
     stopped = [process.name for process in processes.recorded(state) if processes.stop(state, process)]
     shutil.rmtree(state.temporary, ignore_errors=True)
-    state.env_file.unlink(missing_ok=True)
+    for file in (state.env_file, state.workload_env_file, state.workload_token_file):
+        file.unlink(missing_ok=True)
     return stopped
 
 

@@ -33,6 +33,12 @@ SAM_CONFIG = ROOT / "samconfig.toml"
 SAMPLE_TRUST_FILE = ROOT / "local" / "trust.yaml"
 ENTRA_PLACEHOLDER = "LOCAL_ENTRA_URL"
 
+# The profile of the sample whose role the member stack makes.
+SAMPLE_PROFILE = "team-a-reader"
+
+# The role that the member stack makes for it.
+READER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/{SAMPLE_PROFILE}"
+
 # What the target role reads.
 BUCKET = "sallyport-reports"
 
@@ -167,19 +173,39 @@ def deploy_member(cloud: Cloud, parameters: Mapping[str, str]) -> None:
     _wait(cloudformation, MEMBER_STACK)
 
 
-def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
-    """Put in what a deployed stack needs to be of use: a bucket, the trust file, the target role, keys.
+def apply_trust(cloud: Cloud, deployment: Deployment, *, reset: bool = False) -> bool:
+    """Put the sample trust file in force, unless some version is; returns whether it did.
+
+    Args:
+        cloud: where.
+        deployment: what is deployed there.
+        reset: replace whatever version is in force.
 
     Raises:
-        LocalCloudError: the trust file or the role was refused.
+        LocalCloudError: the trust file was refused.
     """
-    _fill_bucket(cloud)
-    env = cloud.environment() | {"SALLYPORT_TRUST_TABLE": deployment.outputs["TrustTable"]}
+    env = _operator(cloud, deployment)
     trust_file = cloud.state.folder / "trust.yaml"
     trust_file.write_text(SAMPLE_TRUST_FILE.read_text().replace(ENTRA_PLACEHOLDER, cloud.entra))
+    if not reset and json.loads(_sallyport(["trust", "show", "--json"], env))["in_force"]:
+        return False
     refresh = ["--refresh-keys", deployment.outputs["RefreshKeysFunction"]]
     _sallyport(["trust", "apply", str(trust_file), "--yes", "--allow-widening", *refresh], env)
-    external_id = external_ids(_sallyport(["trust", "show", "--json"], env))["team-a-reader"]
+    return True
+
+
+def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
+    """Put in what the sample trust file speaks of: a bucket and the target role.
+
+    Raises:
+        LocalCloudError: the role was refused.
+    """
+    _fill_bucket(cloud)
+    shown = _sallyport(["trust", "show", "--json"], _operator(cloud, deployment))
+    external_id = external_ids(shown).get(SAMPLE_PROFILE)
+    if external_id is None:
+        # An operator's own trust file without this profile: nobody is to have its role.
+        return read(cloud)
     deploy_member(
         cloud,
         {
@@ -195,6 +221,10 @@ def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
         },
     )
     return read(cloud)
+
+
+def _operator(cloud: Cloud, deployment: Deployment) -> dict[str, str]:
+    return cloud.environment() | {"SALLYPORT_TRUST_TABLE": deployment.outputs["TrustTable"]}
 
 
 def _wait_for_functions(cloud: Cloud) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 from local import cloud as clouds
+from local import env
 from local.paths import RUN, TEST, UP
 from local.progress import LocalCloudError, Progress, fail
 
@@ -11,6 +12,7 @@ def main() -> int:
     """Stop by process id, and only processes that are recorded as ours."""
     progress = Progress()
     stopped: list[str] = []
+    left = env.exported_here(UP)
     try:
         for state in (UP, RUN, TEST):
             if not state.folder.exists():
@@ -25,6 +27,9 @@ def main() -> int:
     except LocalCloudError as error:
         return fail(error)
     progress.say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+    if left:
+        progress.say("This shell still has what .local/env told it: open a new one, or type:")
+        print(f"unset {' '.join(left)}")
     return 0
 
 

@@ -17,6 +17,10 @@ POLL_SECONDS = 1.0
 PREFIX = "/aws/lambda/sallyport-"
 
 
+# The exit status of wrong usage, which argparse uses as well.
+USAGE = 2
+
+
 class Event(NamedTuple):
     """One line of a function's log."""
 
@@ -32,7 +36,7 @@ def events(logs: AwsClient, function: str, since: int) -> Iterator[Event]:
     for listed in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX):
         for group in listed["logGroups"]:
             name = group["logGroupName"].removeprefix(PREFIX)
-            if function and function.replace("_", "-") not in name:
+            if not _is_meant(function, name):
                 continue
             pages = logs.get_paginator("filter_log_events").paginate(
                 logGroupName=group["logGroupName"], startTime=since
@@ -48,6 +52,16 @@ def events(logs: AwsClient, function: str, since: int) -> Iterator[Event]:
     yield from sorted(found, key=lambda event: event.time)
 
 
+def _is_meant(wanted: str, name: str) -> bool:
+    return wanted.replace("_", "-") in name
+
+
+def functions(logs: AwsClient) -> list[str]:
+    """Return the names of the functions that have a log."""
+    pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=PREFIX)
+    return sorted(group["logGroupName"].removeprefix(PREFIX) for page in pages for group in page["logGroups"])
+
+
 def main() -> int:
     """Print, and with ``--follow`` go on printing."""
     parser = argparse.ArgumentParser(prog="make logs", description=__doc__)
@@ -58,6 +72,10 @@ def main() -> int:
     if cloud is None:
         return fail(LocalCloudError("No local cloud is running; type: make up"))
     logs = client(cloud, "logs")
+    known = functions(logs)
+    if not any(_is_meant(arguments.function, name) for name in known):
+        fail(LocalCloudError(f"No function is called {arguments.function}; there are: {', '.join(known)}"))
+        return USAGE
     shown: set[str] = set()
     since = 0
     try:

@@ -65,6 +65,16 @@ class State:
         """The file to source; that of ``make up`` stands where the documentation says."""
         return LOCAL / "env" if self.name == "up" else self.folder / "env"
 
+    @property
+    def workload_env_file(self) -> Path:
+        """The file to source for a shell that is to be a workload: no AWS key, but a token of its own."""
+        return self.env_file.with_name("workload-env")
+
+    @property
+    def workload_token_file(self) -> Path:
+        """That workload's token, as its platform would have put it there."""
+        return self.folder / "workload-token"
+
 
 UP = State("up")
 RUN = State("run")

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,8 +46,14 @@ class Progress:
         self.console.print(f"[green]✓[/] {escape(title)}{_seconds(began)}")
 
     def say(self, text: str) -> None:
-        """Print a line that is not a step."""
-        self.console.print(f"  {escape(text)}")
+        """Print a line that is not a step; on a terminal folded below its own beginning."""
+        indent = " " * (2 + len(text) - len(text.lstrip()))
+        line = f"{indent}{text.lstrip()}"
+        folded = textwrap.wrap(
+            line, self.console.width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        )
+        for part in folded if self.console.is_terminal and folded else [line]:
+            self.console.print(escape(part))
 
     def heading(self, text: str) -> None:
         """Print a heading."""

@@ -1,6 +1,8 @@
 """``make up``: start a local cloud, deploy into it, and leave it running."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 from local import cloud as clouds
 from local import deploy, env
@@ -9,9 +11,12 @@ from local.progress import LocalCloudError, Progress, fail, interruptible
 
 
 def bring_up(
-    state: State, progress: Progress, *, reuse: bool = False
+    state: State, progress: Progress, *, reuse: bool = False, reset_trust: bool = False
 ) -> tuple[clouds.Cloud, deploy.Deployment]:
-    """Start the cloud (or, with ``reuse``, find it), build, deploy and write its environment file."""
+    """Start the cloud (or, with ``reuse``, find it), build, deploy and write its environment files.
+
+    A trust file that is in force stays, unless ``reset_trust`` says that the sample is to replace it.
+    """
     cloud = clouds.running(state) if reuse else None
     if cloud is None:
         if left := clouds.stop(state):
@@ -22,14 +27,25 @@ def bring_up(
         built = deploy.build(state)
     with progress.step("deploy the stack"):
         deployment = deploy.deploy(cloud, built)
-    with progress.step("prepare the target role, the trust file and the schedules' first run"):
+    with progress.step("look at the trust in force, and apply local/trust.yaml where there is none"):
+        applied = deploy.apply_trust(cloud, deployment, reset=reset_trust)
+    if not applied:
+        progress.say(
+            "kept the version that is in force; ARGS=--reset-trust replaces it with local/trust.yaml"
+        )
+    with progress.step("prepare the bucket, the target role and the files to source"):
         deployment = deploy.prepare(cloud, deployment)
         env.write(cloud, deployment)
     return cloud, deployment
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Bring ``UP`` up and say how to use it."""
+    parser = argparse.ArgumentParser(prog="make up", description=__doc__)
+    parser.add_argument(
+        "--reset-trust", action="store_true", help="apply local/trust.yaml, whatever trust file is in force"
+    )
+    reset_trust = parser.parse_args(arguments).reset_trust
     progress = Progress()
     interruptible()
     try:
@@ -37,14 +53,16 @@ def main() -> int:
             # Found before this command, it stays if this command fails: it is somebody's.
             found = clouds.running(UP) is not None
             try:
-                _, deployment = bring_up(UP, progress, reuse=True)
+                _, deployment = bring_up(UP, progress, reuse=True, reset_trust=reset_trust)
             except BaseException:
                 if not found:
                     clouds.stop(UP)
                 raise
         progress.say(f"endpoint: {deployment.endpoint}")
+        folder = UP.env_file.parents[1]
+        progress.say(f"type:     . {UP.env_file.relative_to(folder)}            (make down stops it)")
         progress.say(
-            f"type:     . {UP.env_file.relative_to(UP.env_file.parents[1])}      (make down stops it)"
+            f"or:       . {UP.workload_env_file.relative_to(folder)}   (in another shell: a workload)"
         )
     except LocalCloudError as error:
         return fail(error)
@@ -54,4 +72,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

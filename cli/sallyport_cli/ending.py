@@ -86,10 +86,11 @@ def _report_problems(error: TrustFileError, end: Ending) -> None:
         say_json({"file": end.file, "valid": False, "problems": problems, "exit_code": int(Exit.REFUSED)})
         return
     for problem in problems:
-        place = ":".join(str(problem[part]) for part in ("file", "line", "column"))
-        say(shown(f"{place}: {problem['text']}"), style="bold", hang=4, stream=sys.stderr)
+        # Text and cure are escaped already; once more, and every backslash would be two.
+        place = f"{shown(problem['file'])}:{problem['line']}:{problem['column']}"
+        say(f"{place}: {problem['text']}", style="bold", hang=4, stream=sys.stderr)
         if problem["cure"]:
-            say(shown(f"    {problem['cure']}"), hang=4, stream=sys.stderr)
+            say(f"    {problem['cure']}", hang=4, stream=sys.stderr)
     count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
     say(f"{count}{'; nothing was applied' * end.applies}.", style="bold red", stream=sys.stderr)
 
@@ -101,6 +102,6 @@ def _as_json(problem: object, file: str) -> Mapping[str, Any]:
         "line": getattr(problem, "line", 1),
         "column": getattr(problem, "column", 1),
         "path": list(getattr(problem, "path", ())),
-        "text": getattr(problem, "text", str(problem)),
+        "text": getattr(problem, "text", shown(problem)),
         "cure": getattr(problem, "cure", ""),
     }

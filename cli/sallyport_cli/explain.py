@@ -132,6 +132,12 @@ def _summary(record: Mapping[str, Any]) -> Iterable[Line]:
     for name, counts in (("reason", "counts"), ("address", "addresses")):
         for key, count in _mapping(record, counts).items():
             yield _row(name, f"{shown(_text(key))}: {shown(_text(count))}")
+    denied = _mapping(record, "denied")
+    if denied:
+        yield from _heading("and of verified identities that got nothing, beyond those with a record each")
+        yield from _fields({"total": record.get("denied_total")}, None)
+        for key, count in denied.items():
+            yield _row("anchor, reason", f"{shown(_text(key))}: {shown(_text(count))}")
 
 
 def _why(record: Mapping[str, Any]) -> Iterable[Line]:

@@ -67,9 +67,16 @@ def say_lines(lines: Iterable[Line]) -> None:
 def folded(text: str, hang: int) -> list[str]:
     """Return a line in parts that fit the terminal, all but the first indented by ``hang``."""
     width = max(shutil.get_terminal_size().columns, _NARROWEST)
-    return textwrap.wrap(
-        text, width, subsequent_indent=" " * min(hang, width // 2), break_on_hyphens=False, tabsize=1
-    ) or [text]
+    # A name in front of a value stays whole; only what stands behind it is folded.
+    start = hang if text[hang - 1 : hang] == " " else len(text) - len(text.lstrip())
+    parts = textwrap.wrap(
+        text[start:],
+        width,
+        initial_indent=text[:start],
+        subsequent_indent=" " * min(hang, width // 2),
+        break_on_hyphens=False,
+    )
+    return parts or [text]
 
 
 def say_json(value: object) -> None:

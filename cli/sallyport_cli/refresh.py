@@ -28,12 +28,14 @@ def sentences(answer: Mapping[str, Any]) -> Iterator[Line]:
             continue
         said = {key: shown(outcome.get(key) or "") for key in ("anchor_name", "anchor_id", "source")}
         name = said["anchor_name"] or said["anchor_id"]
+        why = [shown(outcome[key]) for key in ("reason", "detail") if outcome.get(key)]
         if outcome.get("status") == _REFRESHED:
             count = outcome.get("keys")
             plural = "" if count == 1 else "s"
-            yield Line(f"{name}: keys refreshed ({shown(count)} key{plural} from {said['source']})", "green")
+            but = f"; but {', '.join(why)}" if why else ""
+            text = f"{name}: keys refreshed ({shown(count)} key{plural} from {said['source']}){but}"
+            yield Line(text, "yellow" if why else "green")
             continue
-        why = [shown(outcome[key]) for key in ("reason", "detail") if outcome.get(key)]
         yield Line(f"{name}: keys NOT refreshed: {', '.join(why) or shown(outcome.get('status'))}", "yellow")
     if not outcomes:
         yield Line("No keys were refreshed: the function knows none of the anchors.", "yellow")

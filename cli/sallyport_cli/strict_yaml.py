@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from sallyport.audit.display import display
+
 if TYPE_CHECKING:
     from sallyport.model import JsonValue
 
@@ -42,7 +44,10 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class LocatedProblem:
-    """One thing that is wrong, with its place in the file (both numbers from 1) and its cure."""
+    """One thing that is wrong, with its place in the file (both numbers from 1) and its cure.
+
+    Its texts are harmless: what they repeat of the file is escaped already, and only once.
+    """
 
     line: int
     column: int
@@ -97,16 +102,16 @@ def parse(data: bytes) -> ParsedYaml:
         composer.refuse(
             place,
             *(
-                ("a tab, with which YAML does not indent", "a tab; indent with spaces")
+                ("this line begins with a tab; indent with spaces", "replace the tab with spaces")
                 if _is_indented_by_tab(text, place[0])
                 else (
-                    f"this is not YAML: {_cut(error.problem or 'it cannot be parsed')}",
+                    f"this is not YAML: {display(error.problem or 'it cannot be parsed', markup=False)}",
                     "look at the indentation, the quotes and the brackets just before this place",
                 )
             ),
         )
     except yaml.YAMLError as error:
-        composer.refuse((1, 1), f"this is not YAML: {_cut(str(error))}", "write it anew")
+        composer.refuse((1, 1), f"this is not YAML: {display(str(error), markup=False)}", "write it anew")
     if not parsed.problems and not composer.documents:
         composer.refuse((1, 1), "the file is empty", "write version: 1, which alone denies everybody")
     return parsed
@@ -366,10 +371,5 @@ def _is_indented_by_tab(text: str, line: int) -> bool:
     return "\t" in here[: len(here) - len(here.lstrip())]
 
 
-def _cut(text: str) -> str:
-    """Return a text bounded; whoever prints it makes it harmless."""
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
 def _quoted(text: object) -> str:
-    return f"“{_cut(str(text))}”"
+    return f"“{display(str(text), limit=_SHOWN, markup=False)}”"

@@ -57,7 +57,7 @@ RefreshFunction = Annotated[
     ),
 ]
 NameOfOne = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")]
-KindOfOne = Annotated[Kind, typer.Argument(metavar="{anchor|profile}", help="What it is.")]
+KindOfOne = Annotated[Kind, typer.Argument(metavar="anchor|profile", help="What it is.")]
 
 
 @app.command(

@@ -16,7 +16,7 @@ from sallyport_cli.failure import CommandError
 from sallyport_cli.strict_yaml import MAX_PROBLEMS, LocatedProblem, Positions, parse
 
 _SHOWN = 2_000
-"""Longer than any sentence about a trust file, whatever value it repeats. Whoever prints it escapes it."""
+"""Longer than any sentence about a trust file, whatever value it repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def _located(problem: Problem, positions: Positions) -> LocatedProblem:
     return LocatedProblem(
         line=line,
         column=column,
-        text=f"{where}{problem.text}"[:_SHOWN],
-        cure=problem.cure[:_SHOWN],
+        text=display(f"{where}{problem.text}", limit=_SHOWN, markup=False),
+        cure=display(problem.cure, limit=_SHOWN, markup=False),
         path=problem.path,
     )

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sallyport.trust.issuer_marks import marks_of
 from sallyport_cli.aws import asking
 from sallyport_cli.failure import CommandError
 
@@ -264,12 +265,14 @@ class TrustTable:
                 Item={**_key(f"apply#{version.id}"), **_facts(version)},
                 ConditionExpression="attribute_not_exists(pk)",
             )
-        self._move_pointer(version, base)
+        self._move_pointer(version, base, marks_of(version.id, items))
         return version
 
-    def _move_pointer(self, version: Version, base: Version | None) -> None:
+    def _move_pointer(self, version: Version, base: Version | None, issuers: str | None) -> None:
         """Do the one write that counts, and find out what came of it whatever the answer was."""
         item = {**_key("current"), **_facts(version), "current": {"S": version.id}}
+        if issuers is not None:
+            item["issuers"] = {"S": issuers}
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if base is not None:
             condition = {

@@ -3,6 +3,7 @@
 The layer is built once, for this machine; the interpreter is told to look nowhere else.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -99,6 +100,33 @@ def test_a_function_starts_with_the_layer_alone(layer: Path, name: str) -> None:
     assert "aws_xray_sdk" not in packages, "tracing is off"
     # These are for operators and would only cost time here.
     assert not packages & {"yaml", "jsonschema", "typer", "rich", "sallyport_cli"}
+
+
+# The placeholder in the event is no token, so that it is refused before anything is asked.
+INVOKE = """
+import json, sys
+sys.path[:0] = sys.argv[1:3]
+import handler
+print("ANSWER" + json.dumps(handler.handler(json.loads(sys.argv[3]), None)))
+"""
+
+
+@pytest.mark.parametrize("event", sorted((ROOT / "events").glob("post_*.json")), ids=lambda path: path.stem)
+def test_the_deployed_handler_answers_the_gateways_event(layer: Path, event: Path) -> None:
+    folder = str(ROOT / FUNCTIONS["AssumeRoleFunction"]["CodeUri"])
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", INVOKE, str(layer), folder, event.read_text()],
+        env=environment("AssumeRoleFunction", tracing=False),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+    answer = json.loads(line.removeprefix("ANSWER"))
+    assert answer["statusCode"] == 400
+    assert "InvalidIdentityToken" in answer["body"]
+    assert "PLACEHOLDER" not in done.stdout + done.stderr
 
 
 def test_an_exchange_does_not_load_boto3(layer: Path) -> None:

@@ -485,7 +485,7 @@ def test_queues_hold_on_long_enough_and_are_encrypted() -> None:
 
 def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() -> None:
     watched = {alarm["MetricName"] for alarm in ALARMS.values() if alarm["Namespace"] == "Sallyport"}
-    assert watched == {"SessionNotReleased", "Unexpected", "StaleKeys"}
+    assert watched == {"SessionNotReleased", "Unexpected", "StaleKeys", "RecordChanged"}
     sources = "".join(path.read_text() for path in (ROOT / "layers/sallyport/sallyport").rglob("*.py"))
     for metric in watched:
         assert f'"{metric}"' in sources

@@ -16,7 +16,7 @@ from sallyport.adapters import fetch, sts
 from sallyport.adapters.http import HttpResponse, NetworkError, TimeLimits
 from sallyport.adapters.tables import MAX_BATCHES
 from sallyport.audit.ledger import LATE_AT_ONCE
-from sallyport.keys import ANCHOR_SECONDS
+from sallyport.keys import ANCHOR_SECONDS, TURN_SECONDS
 from sallyport.settings import MAX_STS_REGIONS
 from sallyport.trust.limits import MAX_PROFILES_PER_ROLE
 from sallyport.wiring.clients import DYNAMODB_LIMITS, REFRESH_LIMITS, STS_LIMITS
@@ -47,7 +47,7 @@ def crowded() -> dict[str, Any]:
             "trust_anchor": "contoso",
             "roles": [ROLE],
             "condition": {"StringEquals": {"token:oid": tokens.OBJECT_ID}},
-            "session_tags": {f"T{tag}": {"value": "${token:tid}", "optional": True} for tag in range(9)},
+            "session_tags": {f"T{tag}": {"value": "${token:tid}", "optional": True} for tag in range(5)},
             "grants_per_minute": 10,
         }
     return trust
@@ -172,3 +172,9 @@ def test_one_anchor_fits_into_what_refresh_keys_reckons_with() -> None:
     refresh = FUNCTIONS["Resources"]["RefreshKeysFunction"]["Properties"]["Timeout"]
     assert 2 * fetch.TOTAL_SECONDS + tables <= ANCHOR_SECONDS
     assert refresh > 2 * ANCHOR_SECONDS
+
+
+def test_anchors_take_turns_by_the_step_of_the_schedule() -> None:
+    (event,) = FUNCTIONS["Resources"]["RefreshKeysFunction"]["Properties"]["Events"].values()
+    assert event["Properties"]["Schedule"] == "rate(1 hour)"
+    assert TURN_SECONDS == 3_600

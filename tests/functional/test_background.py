@@ -132,6 +132,10 @@ class Bus:
     def __post_init__(self) -> None:
         self.batches: list[list[str]] = []
         self.kept: list[str] = []
+        self.alarms: list[str] = []
+
+    def alarm(self, event: str, _fields: Any) -> None:
+        self.alarms.append(event)
 
     def put(self, records: Any) -> list[bool]:
         self.batches.append(list(records))
@@ -141,7 +145,7 @@ class Bus:
 
 
 def published(bus: Bus, event: dict[str, Any]) -> dict[str, Any]:
-    return Publisher(bus.put, bus.kept.append)(event)
+    return Publisher(bus.put, bus.kept.append, bus.alarm)(event)
 
 
 def test_new_records_are_put_and_those_whose_time_has_come_are_not() -> None:
@@ -149,7 +153,14 @@ def test_new_records_are_put_and_those_whose_time_has_come_are_not() -> None:
     event = load_event("publish_records")
     assert published(bus, event) == {"batchItemFailures": []}
     assert bus.batches == [[event["Records"][0]["dynamodb"]["NewImage"]["record"]["S"]]]
-    assert bus.kept == []
+    assert bus.kept == bus.alarms == []
+
+
+def test_a_record_that_somebody_removed_is_an_alarm() -> None:
+    bus, event = Bus(), load_event("publish_records")
+    del event["Records"][1]["userIdentity"]
+    published(bus, event)
+    assert (len(bus.kept), bus.alarms) == (1, ["RecordChanged"])
 
 
 def test_a_bus_that_is_away_makes_the_stream_try_again() -> None:
@@ -157,7 +168,7 @@ def test_a_bus_that_is_away_makes_the_stream_try_again() -> None:
         raise ClientError({"Error": {"Code": "InternalException"}}, "PutEvents")
 
     with pytest.raises(ClientError):
-        Publisher(away, Bus().kept.append)(load_event("publish_records"))
+        Publisher(away, Bus().kept.append, Bus().alarm)(load_event("publish_records"))
 
 
 def test_what_an_exchange_records_is_what_is_published(world: World) -> None:

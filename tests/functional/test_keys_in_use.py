@@ -1,5 +1,6 @@
 """An unknown key asks for new ones, rarely; and no flood makes it less rare."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from sallyport.adapters.http import HttpResponse
 from sallyport.keys import ASK_EVERY
 from tests.support import tokens
 from tests.support.fake_transport import unreachable
-from tests.support.world import World
+from tests.support.world import World, lines
 
 UNKNOWN = tokens.an_unknown_kid()
 ROTATED = tokens.token(key=tokens.rsa_key("two"), headers=tokens.header(kid="key-two"))
@@ -59,9 +60,41 @@ def test_with_nobody_to_answer_an_instance_asks_no_more_often(world: World) -> N
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])
-def test_an_invocation_that_is_refused_is_our_trouble(world: World, status: int) -> None:
+def test_an_unknown_key_has_the_answer_of_an_unknown_issuer_whether_it_can_be_asked_for_or_not(
+    world: World, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     world.aws.faults["lambda"] = lambda: HttpResponse(status, b"{}")
-    assert world.query(UNKNOWN)["statusCode"] == 503
+    mallory = tokens.rsa_key("mallory")
+    forged = tokens.token(key=mallory, headers=tokens.header(kid="mallory"))
+    stranger = tokens.token(tokens.good_plain(iss="https://nobody.example"), key=mallory)
+    answers = [world.credentials(token) for token in (forged, stranger)]
+    assert [answer["statusCode"] for answer in answers] == [400, 400]
+    forged_body, stranger_body = ({**json.loads(one["body"]), "exchangeId": ""} for one in answers)
+    assert forged_body == stranger_body
+    assert world.aws.calls.count(INVOKE) == 1
+    (line, _) = [one for one in lines(capsys) if one.get("message") == "exchange"]
+    assert line["reason"] == "key-unknown"
+    assert "The refresh failed: " in line["detail"], "the operator hears of it"
+
+
+@pytest.mark.parametrize("age", [None, 86_401])
+def test_without_keys_to_be_believed_callers_are_asked_to_try_again(world: World, age: int | None) -> None:
+    world.aws.faults["lambda"] = unreachable
+    anchor = world.anchor("contoso")
+    if age is None:
+        del world.aws.tables["keys"].items[f"anchor#{anchor.id}", ""]
+    else:
+        world.publish_keys(anchor, age=age)
+    assert [world.query()["statusCode"] for _ in range(2)] == [503] * 2
+
+
+def test_an_issuer_that_has_taken_back_its_keys_verifies_nobody(world: World) -> None:
+    assert world.query()["statusCode"] == 200
+    anchor = world.anchor("contoso")
+    item = world.aws.tables["keys"].items[f"anchor#{anchor.id}", ""]
+    item["jwks"] = {"S": '{"keys":[]}'}
+    world.advance(10)
+    assert world.query()["statusCode"] == 400
 
 
 def test_a_flood_of_unknown_keys_reads_the_table_no_more_than_the_cache_does(world: World) -> None:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sallyport.proof.oidc import LEEWAY
+from sallyport.proof.oidc import LEEWAY, MAX_TIME
 from tests.support import tokens
 from tests.support.fake_transport import unreachable
 from tests.support.sts_client import error_code
@@ -137,3 +137,24 @@ def test_the_longest_subject_fits_into_every_key(world: World) -> None:
     assert world.query(tokens.token(tokens.good_plain(sub=subject)), RoleArn=LIMITED)["statusCode"] == 200
     keys = [key for table in world.aws.tables.values() for key, _ in table.items]
     assert max(len(key.encode()) for key in keys) <= 2_048
+
+
+def test_a_spent_proof_in_a_thiefs_hands_uses_up_none_of_its_owners_grants(world: World) -> None:
+    trust = json.loads(json.dumps(world.trust))
+    trust["profiles"]["deployer"]["grants_per_minute"] = 2
+    world.apply(trust)
+    stolen = tokens.token(tokens.good_plain(jti="1"))
+    assert world.query(stolen, RoleArn=PLAIN_ROLE)["statusCode"] == 200
+    for _ in range(5):
+        assert world.record_of(world.query(stolen, RoleArn=PLAIN_ROLE))["reason"] == "proof-replayed"
+    assert world.query(tokens.token(tokens.good_plain(jti="2")), RoleArn=PLAIN_ROLE)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("exp", "status"), [(MAX_TIME, 200), (MAX_TIME + 1, 400), (253_402_300_799, 400), (10**18, 400)]
+)
+def test_a_proof_that_ends_with_the_calendar_is_no_defect_of_ours(
+    world: World, exp: int, status: int
+) -> None:
+    answer = world.credentials(tokens.token(tokens.good_plain(exp=exp)), roleArn=PLAIN_ROLE)
+    assert answer["statusCode"] == status

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -182,8 +183,32 @@ def test_a_token_of_an_unknown_issuer_causes_no_call_but_reads_of_trust(world: W
     stranger = tokens.token(tokens.good_plain(iss="https://attacker.example"))
     for ask in (world.query, world.credentials):
         assert ask(stranger)["statusCode"] == 400
-    assert world.aws.calls == ["dynamodb eu-central-1 GetItem"] * 2, "the version, and the issuer once"
+    assert world.aws.calls == ["dynamodb eu-central-1 GetItem"], "the version, with its issuers"
     assert {json.loads(body)["TableName"] for _, _, body in world.aws.requests} == {"trust"}
+
+
+def test_any_number_of_unknown_issuers_causes_no_more_reads_than_one(world: World) -> None:
+    def flood() -> None:
+        for number in range(600):
+            stranger = tokens.token(tokens.good_plain(iss=f"https://x{number}.example"))
+            assert world.query(stranger)["statusCode"] == 400
+
+    assert world.calls(flood) == ["dynamodb eu-central-1 GetItem"]
+    assert world.query()["statusCode"] == 200
+
+
+@pytest.mark.parametrize("marks", [None, "", "000009-0badcafe", "000009-0badcafe 0123456789abcdef"])
+def test_where_the_version_has_no_list_of_its_issuers_they_are_looked_up(
+    world: World, marks: str | None
+) -> None:
+    pointer = world.aws.tables["trust"].items["current", "-"]
+    del pointer["issuers"]
+    if marks is not None:
+        pointer["issuers"] = {"S": marks}
+    assert world.query()["statusCode"] == 200
+    stranger = tokens.token(tokens.good_plain(iss="https://attacker.example"))
+    assert world.calls(lambda: world.query(stranger)) == ["dynamodb eu-central-1 GetItem"]
+    assert world.calls(lambda: world.query(stranger)) == []
 
 
 @pytest.mark.parametrize("issuer", ["https://" + "a" * 500, "https://" + "\U0001f600" * 500])
@@ -198,6 +223,76 @@ def test_an_issuer_longer_than_a_key_of_the_table_is_refused_and_not_looked_up(
 def test_a_denial_costs_one_record(world: World) -> None:
     world.query()
     assert puts(world.calls(lambda: world.query(tokens.token(DENIED)))) == 1
+
+
+def stranger(number: int) -> str:
+    """Verified, as everybody is at an issuer that serves the whole world, and entitled to nothing."""
+    return tokens.token(tokens.good_entra_v1(oid=f"99999999-1111-4222-8333-{number:012}"))
+
+
+def summaries(world: World) -> list[dict[str, Any]]:
+    return [record for record in world.records.values() if record["kind"] == "unverified-summary"]
+
+
+def test_a_flood_of_denials_of_one_identity_costs_ten_records_a_minute_and_a_summary(world: World) -> None:
+    for _ in range(200):
+        assert world.query(stranger(1))["statusCode"] == 403
+    assert len(world.records) == ledger.MAX_PER_SUBJECT
+    world.advance(60)
+    later = world.query(stranger(1))
+    assert world.record_of(later)["outcome"] == "denied"
+    (one,) = summaries(world)
+    assert one["denied"] == {"contoso no-profile-matched": 200 - ledger.MAX_PER_SUBJECT}
+    assert (one["denied_total"], one["total"]) == (200 - ledger.MAX_PER_SUBJECT, 0)
+
+
+def test_many_identities_together_cost_no_more_than_a_hundred(world: World) -> None:
+    for number in range(300):
+        world.query(stranger(number))
+    assert len(world.records) == ledger.MAX_PER_MINUTE
+    allowance: Any = world.routes.exchange._ledger._allowance
+    assert len(allowance._subjects) <= ledger.MAX_PER_MINUTE
+    world.advance(61)
+    world.query(stranger(1))
+    assert summaries(world)[0]["denied_total"] == 300 - ledger.MAX_PER_MINUTE
+
+
+def test_a_summary_is_put_though_nobody_but_the_flood_comes(world: World) -> None:
+    for second in range(130):
+        for _ in range(3):
+            world.query(stranger(1))
+        world.advance(1)
+        assert len(world.records) <= (second // 60 + 1) * (ledger.MAX_PER_SUBJECT + 2)
+    assert summaries(world)
+
+
+def test_one_identitys_flood_leaves_room_for_another(world: World) -> None:
+    for _ in range(50):
+        world.query(stranger(1))
+    assert world.record_of(world.query(stranger(2)))["outcome"] == "denied"
+
+
+def test_grants_and_sessions_that_were_made_are_on_record_however_many_there_are(world: World) -> None:
+    for number in range(ledger.MAX_PER_MINUTE + 5):
+        world.query(stranger(number))
+    granted = [world.query() for _ in range(ledger.MAX_PER_SUBJECT + 5)]
+    assert {world.record_of(answer)["outcome"] for answer in granted} == {"granted"}
+    world.aws.sts.subject = "somebody else"
+    for _ in range(ledger.MAX_PER_SUBJECT + 5):
+        made = world.query(tokens.token(tokens.good_entra_v2()), RoleArn=NIGHTLY)
+        assert world.record_of(made)["reason"] == "sts-subject-differs"
+
+
+def test_a_denial_that_is_only_counted_still_has_its_line_in_the_log(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(ledger.MAX_PER_SUBJECT):
+        world.query(stranger(1))
+    capsys.readouterr()
+    answer = world.query(stranger(1))
+    assert exchange_id(answer) not in world.records
+    (line,) = [one for one in lines(capsys) if one.get("message") == "exchange"]
+    assert (line["exchange_id"], line["reason"]) == (exchange_id(answer), "no-profile-matched")
 
 
 # Defects of our own

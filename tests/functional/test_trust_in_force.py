@@ -8,9 +8,10 @@ import pytest
 
 from sallyport.adapters.http import HttpResponse
 from sallyport.adapters.tables import CACHE_SECONDS
+from sallyport.trust.limits import MAX_PROFILES_PER_ROLE
 from tests.support import tokens
 from tests.support.fake_transport import FakeAws, unreachable
-from tests.support.world import ACCOUNT, READER, TRUST, World, trust_file
+from tests.support.world import ACCOUNT, FREE, READER, TRUST, World, trust_file
 
 FIRST_EXCHANGE = [
     "dynamodb eu-central-1 GetItem",  # the version
@@ -70,7 +71,8 @@ def test_a_tombstone_does_not_wear_off_while_others_are_read(world: World) -> No
     """The anchor's state ends in the cache during the read of the profile's: it must not read as enabled."""
     world.disable("anchor#contoso")
     world.query()
-    world.advance(CACHE_SECONDS - 0.5)
+    # The read of the role takes 0.6 s, and that of the tombstones goes past the end.
+    world.advance(CACHE_SECONDS - 0.9)
     world.aws.slowness = 1.0
     answer = world.query(RoleArn="arn:aws:iam::111122223333:role/sallyport/takes-policies")
     assert world.record_of(answer)["reason"] == "anchor-disabled"
@@ -170,6 +172,40 @@ def test_a_failed_read_is_not_remembered(world: World) -> None:
 
 def test_the_caches_do_not_grow_without_bound(world: World) -> None:
     trust: Any = world.routes.exchange._trust
+    del world.aws.tables["trust"].items["current", "-"]["issuers"]
     for number in range(700):
         world.query(tokens.token(tokens.good_plain(iss=f"https://i{number}.example")))
-    assert len(trust._anchors._held) == 512
+    assert (len(trust._anchors._held), len(trust._absent._held)) == (0, 512)
+
+
+def test_a_role_of_another_anchor_looks_like_no_role_at_all(world: World) -> None:
+    """Also in what it costs: otherwise strangers could count somebody else's profiles with a watch."""
+    trust = deepcopy(world.trust)
+    for number in range(MAX_PROFILES_PER_ROLE):
+        condition = {"StringEquals": {"token:sub": f"project_path:team-{number}/app"}}
+        trust["profiles"][f"p{number}"] = {
+            "trust_anchor": "gitlab",
+            "roles": [FREE],
+            "condition": condition,
+        }
+    del trust["profiles"]["free"]
+    world.apply(trust)
+
+    def asked(role: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+        """What a role costs to be denied, the anchor being known, and what is on record."""
+        routes = world.instance()
+        world.credentials(routes=routes, roleArn=f"{READER}-unknown")
+        start = len(world.aws.requests)
+        answer = world.credentials(routes=routes, roleArn=role)
+        calls = [
+            (headers["X-Amz-Target"], body.count(b"disabled#"))
+            for _, headers, body in world.aws.requests[start:]
+        ]
+        return calls, world.record_of(answer)
+
+    (unknown_calls, unknown), (foreign_calls, foreign) = asked(f"{READER}-nobodys"), asked(FREE)
+    assert foreign_calls == unknown_calls
+    assert unknown["reason"] == foreign["reason"] == "no-profile"
+    assert unknown["trace"] == []
+    assert {one["reason"] for one in foreign["trace"]} == {"other-anchor"}
+    assert len(foreign["trace"]) + foreign["trace_omitted"] == MAX_PROFILES_PER_ROLE

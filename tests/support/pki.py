@@ -276,12 +276,16 @@ def rewritten(holder: Holder, by: Holder, old: bytes, new: bytes) -> Holder:
     return resigned(holder, by, body.replace(old, new))
 
 
-def resigned(holder: Holder, by: Holder, body: bytes) -> Holder:
-    """Return a certificate with this signed part, with ECDSA and SHA-256."""
+def ecdsa_signed(body: bytes, by: Holder) -> bytes:
+    """Return these bytes with an authority's signature, as certificates and lists have it."""
     ecdsa_with_sha256 = der(0x30, bytes.fromhex("06082a8648ce3d040302"))
     signature = by.key.sign(body, ec.ECDSA(hashes.SHA256()))
-    whole = der(0x30, body, ecdsa_with_sha256, der(0x03, b"\0" + signature))
-    return Holder(x509.load_der_x509_certificate(whole), holder.key)
+    return der(0x30, body, ecdsa_with_sha256, der(0x03, b"\0" + signature))
+
+
+def resigned(holder: Holder, by: Holder, body: bytes) -> Holder:
+    """Return a certificate with this signed part."""
+    return Holder(x509.load_der_x509_certificate(ecdsa_signed(body, by)), holder.key)
 
 
 def elements(content: bytes) -> list[bytes]:
@@ -462,7 +466,7 @@ def signed(  # noqa: PLR0913 - a request has many parts
         request=SignedRequest(
             method="POST",
             paths=paths,
-            query=many,
+            query={parameter: tuple(values) for parameter, values in many.items()},
             headers={key: (value,) for key, value in kept.items()}
             | {"authorization": (authorization,), "user-agent": ("CredHelper/1.8.0 (go1.26; linux; amd64)",)},
             body=content,
@@ -1710,13 +1714,7 @@ def a_list_without_an_end() -> bytes:
     """RFC 5280 §5.1.2.5: nextUpdate is required; without it a list would be believed for ever."""
     one = x509.load_der_x509_crl(_plain_list())
     version, algorithm_, issuer, begins, _, *rest = elements(inside(one.tbs_certlist_bytes))
-    return _signed_list(root(), der(0x30, version, algorithm_, issuer, begins, *rest))
-
-
-def _signed_list(by: Holder, body: bytes) -> bytes:
-    ecdsa_with_sha256 = der(0x30, bytes.fromhex("06082a8648ce3d040302"))
-    signature = by.key.sign(body, ec.ECDSA(hashes.SHA256()))
-    return der(0x30, body, ecdsa_with_sha256, der(0x03, b"\0" + signature))
+    return ecdsa_signed(der(0x30, version, algorithm_, issuer, begins, *rest), root())
 
 
 @refused_list("crl-malformed")

@@ -902,6 +902,12 @@ def an_expiry_beyond_the_calendar() -> str:
 
 
 @refused("time-malformed")
+def an_expiry_to_which_nothing_can_be_added() -> str:
+    """A leeway on top of it would leave the calendar."""
+    return token(good_entra_v1(exp=253_402_300_799))
+
+
+@refused("time-malformed")
 def a_negative_time_of_issue() -> str:
     """Before there were tokens."""
     return token(good_entra_v1(iat=-1))
@@ -1130,6 +1136,36 @@ def untyped_with_a_users_name() -> str:
 def untyped_with_another_users_name() -> str:
     """v2.0 calls it otherwise."""
     return token(good_entra_v1(idtyp=None, preferred_username="alice@contoso.example"))
+
+
+@refused("user-token", by=entra_v2_anchor())
+def a_users_id_token_without_a_name() -> str:
+    """An ID token names nobody but its audience: no scp, no azp, and a name only if it is asked for."""
+    return token(good_entra_v2(idtyp=None, azp=None, azpacr=None, sub="pairwise"))
+
+
+@refused("user-token")
+def a_users_v1_id_token_without_a_name() -> str:
+    """The same in version 1.0, where the client is appid."""
+    return token(good_entra_v1(idtyp=None, appid=None, appidacr=None, sub="pairwise"))
+
+
+@refused("user-token")
+def untyped_for_a_client_of_the_other_version() -> str:
+    """Each version has its own claim for the client."""
+    return token(good_entra_v1(idtyp=None, appid=None, azp=CLIENT_ID))
+
+
+@refused("user-token")
+def untyped_for_a_client_that_is_no_guid() -> str:
+    """Present, and no client."""
+    return token(good_entra_v1(idtyp=None, appid=""))
+
+
+@refused("user-token")
+def untyped_and_signed_in_with_a_password() -> str:
+    """How somebody signed in says that somebody did."""
+    return token(good_entra_v1(idtyp=None, amr=["pwd", "mfa"], ipaddr="192.0.2.7"))
 
 
 @refused("object-id-missing")

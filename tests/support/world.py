@@ -25,6 +25,7 @@ from sallyport.gateway.http import Routes
 from sallyport.model import OidcAnchor
 from sallyport.settings import AwsSettings, ExchangeSettings
 from sallyport.trust.compile import CompiledTrust, compile_trust
+from sallyport.trust.issuer_marks import marks_of
 from sallyport.wiring import exchanges
 from tests.support import tokens
 from tests.support.fake_transport import FakeAws, FakeSts, FakeTable
@@ -249,6 +250,7 @@ class World:
             "version": {"S": "-"},
             "current": {"S": version},
             "sequence": {"N": str(self.versions)},
+            "issuers": {"S": marks_of(version, compiled(document).items)},
         }
         return version
 

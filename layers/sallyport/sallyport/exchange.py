@@ -31,7 +31,7 @@ from sallyport.model import (
 )
 from sallyport.proof.oidc import LEEWAY
 from sallyport.trust.decide import authorize
-from sallyport.trust.profiles import Profile
+from sallyport.trust.profiles import RoleProfiles
 
 
 class Identified(Protocol):
@@ -51,8 +51,8 @@ Identify = Callable[[Secret, RecordDraft, datetime], Identified]
 class Trust(Protocol):
     """Profiles of one version, and what is disabled beside all of them."""
 
-    def profiles_of_role(self, role_arn: str, version: str) -> Sequence[Profile]:
-        """Return every profile that names this role."""
+    def profiles_of_role(self, role_arn: str, version: str, anchor_id: str) -> RoleProfiles:
+        """Return the profiles that name this role: an anchor's own, and the names of the others."""
 
     def disabled(self, names: Sequence[str]) -> Collection[str]:
         """Return the disabled ones of these ``profile#<name>`` and ``anchor#<name>``."""
@@ -181,14 +181,27 @@ class Exchange:
         # The version that the anchor was read under: an anchor and a profile that were never in
         # force together must not decide together.
         draft.trust_version = identified.version
-        profiles = self._trust.profiles_of_role(request.role_arn, identified.version)
-        names = [f"anchor#{identity.anchor_name}", *(f"profile#{profile.name}" for profile in profiles)]
-        decision = authorize(identity, request, profiles, disabled=self._trust.disabled(names), now=now)
+        profiles = self._trust.profiles_of_role(request.role_arn, identified.version, identity.anchor_id)
+        names = [f"anchor#{identity.anchor_name}", *(f"profile#{profile.name}" for profile in profiles.own)]
+        disabled = self._trust.disabled(names)
+        decision = authorize(
+            identity, request, profiles.own, disabled=disabled, now=now, others=profiles.others
+        )
         draft.decision = decision
         return _granted(decision)
 
     def _spend(self, identified: Identified, grant: Grant, exchange_id: ExchangeId, now: datetime) -> None:
         identity = identified.identity
+        # Spent before it is counted: who has got hold of a used proof must not use up its owner's grants.
+        if identified.anchor.replay is Replay.ONCE:
+            # The verifier's own leeway: a proof is remembered for as long as it could verify.
+            until = int((identity.expires_at + LEEWAY).timestamp()) + 1
+            if not self._spent.spend(identity.replay_id, exchange_id, until):
+                raise DeniedError(
+                    "proof-replayed",
+                    "this proof was used before and the anchor says replay: once",
+                    cure="Fetch a fresh token for every exchange, or set replay: allow on the anchor.",
+                )
         if grant.grants_per_minute is not None:
             minute = int(now.timestamp()) // 60
             # Hashed: a subject may be half as long as a table's key, and a key is no place for names.
@@ -199,15 +212,6 @@ class Exchange:
                     "profile-rate",
                     f"more than {grant.grants_per_minute} grants in this minute",
                     cure="The caller should cache credentials; the profile's grants_per_minute is the limit.",
-                )
-        if identified.anchor.replay is Replay.ONCE:
-            # The verifier's own leeway: a proof is remembered for as long as it could verify.
-            until = int((identity.expires_at + LEEWAY).timestamp()) + 1
-            if not self._spent.spend(identity.replay_id, exchange_id, until):
-                raise DeniedError(
-                    "proof-replayed",
-                    "this proof was used before and the anchor says replay: once",
-                    cure="Fetch a fresh token for every exchange, or set replay: allow on the anchor.",
                 )
 
     def _end(self, draft: RecordDraft, now: datetime) -> None:

@@ -95,12 +95,33 @@ class IdentifyToken:
         stored = self._keys.read(anchor.id, fresh=True)
         try:
             return verify(token, anchor, usable_keys(stored, anchor, now), now)
-        except (UnknownKeyError, UnavailableError):
-            if not (may_ask(stored, now) and _due(self._asked, anchor, now, ASK_EVERY)):
+        except UnavailableError:
+            if not self._may_ask(stored, anchor, now):
                 raise
-        self._refresh(anchor.id)
+            # No keys to be believed: an honest caller must hear that it may try again.
+            self._refresh(anchor.id)
+        except UnknownKeyError as error:
+            if not self._may_ask(stored, anchor, now):
+                raise
+            self._refresh_for(error, anchor)
         stored = self._keys.read(anchor.id, fresh=True)
         return verify(token, anchor, usable_keys(stored, anchor, now), now)
+
+    def _may_ask(self, stored: StoredKeys | None, anchor: OidcAnchor, now: datetime) -> bool:
+        return may_ask(stored, now) and _due(self._asked, anchor, now, ASK_EVERY)
+
+    def _refresh_for(self, unknown: UnknownKeyError, anchor: OidcAnchor) -> None:
+        """Ask for the key that a token names.
+
+        Anybody can write an unknown key id, so whether the refresh works is not the caller's to
+        know: the answer stays the one that a token of an unknown issuer gets.
+        """
+        try:
+            self._refresh(anchor.id)
+        except UnavailableError as error:
+            raise UnknownKeyError(
+                unknown.reason, f"{unknown.detail} The refresh failed: {error.reason}.", cure=unknown.cure
+            ) from error
 
 
 def _due(last: dict[str, datetime], anchor: OidcAnchor, now: datetime, every: timedelta) -> bool:

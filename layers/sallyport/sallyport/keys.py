@@ -35,6 +35,9 @@ ANCHOR_SECONDS = 12.0
 """What one anchor may take: three fetches of three seconds, and the table. A run that has less left
 stops, and says so, rather than being killed in the middle."""
 
+TURN_SECONDS = 3_600
+"""How long the anchors keep their order: as long as the schedule's step (a contract test compares them)."""
+
 CACHED_KEY_SETS = 64
 """Parsed key sets that one instance keeps. A key set costs far more to parse than to look up."""
 
@@ -60,7 +63,7 @@ REASONS: dict[str, Reason] = {
         "What the issuer published, or what is stored, is not a key set.", "Look at the issuer's jwks_uri."
     ),
     "keys-empty": Reason(
-        "The issuer's key set has no key that could verify a signature.",
+        "The issuer's key set has no key that could verify a signature, so that none is believed now.",
         "Look at the keys' kty, use, key_ops, alg and size; two keys with one kid make it unusable.",
     ),
     "anchor-unknown": Reason(
@@ -262,8 +265,12 @@ class RefreshKeys:
 
 
 def _turned(anchors: Sequence[OidcAnchor], now: datetime) -> Sequence[OidcAnchor]:
-    """Return the anchors in another order every minute, so that slow ones cannot starve the same others."""
-    start = int(now.timestamp()) // 60 % max(len(anchors), 1)
+    """Return the anchors in another order in every hour, so that slow ones cannot starve the same others.
+
+    By the schedule's own step: by the minute, hourly runs over two or three or sixty anchors would
+    always begin with the same one. Not by age: an issuer that never answers would always come first.
+    """
+    start = int(now.timestamp()) // TURN_SECONDS % max(len(anchors), 1)
     return [*anchors[start:], *anchors[:start]]
 
 
@@ -279,6 +286,9 @@ def refresh_anchor(  # noqa: PLR0913  (each is a port, and each has a name)
     local: bool = False,
 ) -> RefreshOutcome:
     """Fetch one anchor's keys and store them; whatever fails, the stored ones stay.
+
+    A key set without a usable key is no failure: from the right place it is the issuer's word that
+    none is to be believed any more, and is stored like any other.
 
     Args:
         anchor: whose keys.
@@ -301,7 +311,10 @@ def refresh_anchor(  # noqa: PLR0913  (each is a port, and each has a name)
         anchor_id=anchor.id,
         anchor_name=anchor.name,
         status=RefreshStatus.REFRESHED,
+        reason="" if count else "keys-empty",
+        detail="" if count else REASONS["keys-empty"].sentence,
         age=0,
+        overdue=not count,
         keys=count,
         source=item.source,
     )
@@ -334,9 +347,8 @@ def may_ask(stored: StoredKeys | None, now: datetime) -> bool:
 def _fetched(anchor: OidcAnchor, fetch: Fetch, now: datetime, *, local: bool) -> tuple[FetchedKeys, int]:
     """Return the anchor's keys as its issuer publishes them now, and how many can be used."""
     url = _jwks_uri(anchor, fetch, local=local)
+    # No key in it is an answer too: the issuer has taken back all that it had.
     keys = parse_jwks(fetch(url))
-    if not keys.keys:
-        raise _unavailable("keys-empty", url)
     # Only what a verifier looks at is stored: bounded, whatever the issuer adds to its document.
     item = FetchedKeys(
         anchor_id=anchor.id,

@@ -10,14 +10,23 @@ from hypothesis import strategies as st
 
 from sallyport.adapters.aws import JsonService, SignedService
 from sallyport.adapters.http import HttpResponse, TimeLimits
-from sallyport.adapters.tables import AuditTable, KeysTable, Recent, RecordsTable, SpentTable, TrustTable
+from sallyport.adapters.tables import (
+    CACHE_ENTRIES,
+    CACHE_PROFILES,
+    AuditTable,
+    KeysTable,
+    Recent,
+    RecordsTable,
+    SpentTable,
+    TrustTable,
+)
 from sallyport.audit.ledger import RecordExistsError
 from sallyport.errors import UnavailableError
 from sallyport.keys import FetchedKeys
 from sallyport.model import ExchangeId
 from tests.support import tokens
 from tests.support.fake_transport import FakeAws, FakeTable
-from tests.support.world import OWN, REGION, TRUST, World, compiled
+from tests.support.world import OWN, PLAIN_ROLE, REGION, TRUST, World, compiled
 
 ONE, TWO = ExchangeId("1" * 32), ExchangeId("2" * 32)
 
@@ -95,12 +104,22 @@ def test_a_failed_load_leaves_nothing_behind() -> None:
 
 @given(keys=st.lists(st.integers(0, 20).map(str), max_size=100), room=st.integers(1, 8))
 def test_the_cache_has_its_size_and_keeps_what_was_used_last(keys: list[str], room: int) -> None:
-    cache: Recent[str] = Recent(Clock(), seconds=None, entries=room)
+    cache: Recent[str] = Recent(Clock(), seconds=None, room=room)
     for key in keys:
         cache.get(key, lambda key=key: key)  # type: ignore[misc]
     last = list(dict.fromkeys(reversed(keys)))[:room]
     assert all(cache.held(key) == key for key in last)
     assert len(cache._held) == len(last)
+
+
+@given(weights=st.lists(st.integers(0, 12), max_size=60), keys=st.integers(1, 30))
+def test_a_cache_of_weighty_entries_holds_no_more_than_it_may(weights: list[int], keys: int) -> None:
+    cache: Recent[int] = Recent(Clock(), seconds=None, room=10, weigh=lambda weight: weight)
+    for number, weight in enumerate(weights):
+        assert cache.put(str(number % keys), weight) == weight
+        held = [value for _, value in cache._held.values()]
+        assert sum(held) == cache._weight <= 10
+        assert weight > 10 or cache.held(str(number % keys)) == weight
 
 
 # Records and spent proofs
@@ -155,7 +174,7 @@ def test_a_table_that_refuses_is_unavailable(aws: FakeAws, dynamodb: JsonService
         lambda: SpentTable(dynamodb, "spent").count("a", 1, 1),
         trust.version,
         lambda: trust.anchor_of_issuer("https://a.example", "1"),
-        lambda: trust.profiles_of_role("arn", "1"),
+        lambda: trust.profiles_of_role("arn", "1", "a"),
         lambda: trust.disabled(["anchor#a"]),
         trust.anchors,
         lambda: keys.read("a"),
@@ -229,3 +248,75 @@ def test_all_that_may_be_disabled_is_looked_at(aws: FakeAws, dynamodb: JsonServi
     assert table.disabled(names) == {names[-1]}
     assert table.disabled(names) == {names[-1]}
     assert len(aws.calls) == (count + 99) // 100
+
+
+def put_role(aws: FakeAws, role: str, profiles: object) -> None:
+    aws.tables["trust"].items[f"role#{role}", "1"] = {
+        "pk": {"S": f"role#{role}"},
+        "version": {"S": "1"},
+        "document": {"S": json.dumps({"profiles": profiles})},
+    }
+
+
+def documents(count: int) -> list[Any]:
+    """The storage form of a profile, many times."""
+    (one,) = compiled(TRUST).items[f"role#{PLAIN_ROLE}"]["profiles"]
+    return [{**one, "name": f"p{number}"} for number in range(count)]
+
+
+def test_roles_are_held_by_what_they_weigh(aws: FakeAws, dynamodb: JsonService) -> None:
+    many = documents(100)
+    table = TrustTable(dynamodb, "trust", Clock())
+    anchor = many[0]["anchor_id"]
+    for number in range(30):
+        put_role(aws, f"r{number}", many)
+        assert len(table.profiles_of_role(f"r{number}", "1", anchor).own) == 100
+    held = [role for _, role in table._roles._held.values()]
+    assert len(held) == CACHE_PROFILES // 101
+    assert sum(len(role.own) for role in held) <= CACHE_PROFILES
+
+
+def test_of_other_anchors_profiles_a_role_has_the_names_and_nothing_is_loaded(
+    aws: FakeAws, dynamodb: JsonService
+) -> None:
+    (mine,) = documents(1)
+    put_role(aws, "r", [mine, {"name": "theirs", "anchor_id": "another", "format": "of a later version"}])
+    table = TrustTable(dynamodb, "trust", Clock())
+    found = table.profiles_of_role("r", "1", mine["anchor_id"])
+    assert ([profile.name for profile in found.own], found.others) == (["p0"], ("theirs",))
+    with pytest.raises(UnavailableError):
+        table.profiles_of_role("r", "1", "another")
+
+
+@pytest.mark.parametrize("profiles", [None, {"a": 1}, "ab", 7, [7], [{}], [{"anchor_id": "a"}]])
+def test_a_role_that_cannot_be_read_is_unavailable(
+    aws: FakeAws, dynamodb: JsonService, profiles: object
+) -> None:
+    put_role(aws, "r", profiles)
+    with pytest.raises(UnavailableError):
+        TrustTable(dynamodb, "trust", Clock()).profiles_of_role("r", "1", "b")
+
+
+def test_names_of_somebodys_making_push_out_nothing_real(aws: FakeAws, dynamodb: JsonService) -> None:
+    (mine,) = documents(1)
+    put_role(aws, "r", [mine])
+    aws.tables["trust"].items[f"issuer#{tokens.PLAIN}", "1"] = {
+        "pk": {"S": f"issuer#{tokens.PLAIN}"},
+        "version": {"S": "1"},
+        "document": {"S": json.dumps(compiled(TRUST).items[f"issuer#{tokens.PLAIN}"])},
+    }
+    table = TrustTable(dynamodb, "trust", Clock())
+
+    def real() -> None:
+        assert table.profiles_of_role("r", "1", mine["anchor_id"]).own
+        assert table.anchor_of_issuer(tokens.PLAIN, "1")
+
+    real()
+    for number in range(CACHE_ENTRIES + 1):
+        assert table.profiles_of_role(f"x{number}", "1", "a").own == ()
+        assert table.anchor_of_issuer(f"https://x{number}.example", "1") is None
+    before = len(aws.calls)
+    real()
+    assert table.anchor_of_issuer(f"https://x{CACHE_ENTRIES}.example", "1") is None
+    assert len(aws.calls) == before
+    assert len(table._absent._held) == CACHE_ENTRIES

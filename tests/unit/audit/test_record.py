@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sallyport.audit.record import MAX_BYTES, MAX_PROFILES, RecordDraft, summary
+from sallyport.audit.record import (
+    MAX_BYTES,
+    MAX_DENIED_BYTES,
+    MAX_NEAR,
+    MAX_PROFILES,
+    RecordDraft,
+    summary,
+)
 from sallyport.errors import DeniedError, ProofError, SallyportError, UnavailableError
 from sallyport.model import (
     ConditionTrace,
@@ -243,9 +250,77 @@ def test_the_outcome_is_one_of_four(error: SallyportError | None, *, verified: b
 @given(
     counts=st.dictionaries(TEXT, st.integers(0, 10**9), max_size=300),
     addresses=st.dictionaries(TEXT, st.integers(0, 10**9), max_size=300),
+    denied=st.dictionaries(st.text("a-z ", max_size=100), st.integers(1, 10**9), max_size=300),
 )
 @settings(deadline=None, max_examples=50)
-def test_a_summary_is_bounded_too(counts: dict[str, int], addresses: dict[str, int]) -> None:
-    text = summary(record_id="unverified-1", window_start=NOW, counts=counts, addresses=addresses)
+def test_a_summary_is_bounded_too(
+    counts: dict[str, int], addresses: dict[str, int], denied: dict[str, int]
+) -> None:
+    text = summary(
+        record_id="unverified-1", window_start=NOW, counts=counts, addresses=addresses, denied=denied
+    )
     assert len(text.encode()) <= MAX_BYTES
     assert json.loads(text)["total"] == sum(counts.values())
+    assert json.loads(text).get("denied_total", 0) == sum(denied.values())
+
+
+def near(number: int, *, unmet: int, text: str = "x") -> ProfileTrace:
+    """A profile of eleven conditions, so many of which are not met."""
+    return ProfileTrace(
+        profile=f"p{number:02}",
+        outcome="not-matched",
+        reason="condition-not-met",
+        detail=text[:60],
+        conditions=tuple(
+            ConditionTrace(
+                operator="StringLike",
+                key=f"token:c{one}",
+                expected=("v" * 40,) * 4,
+                actual=text,
+                outcome="no-match" if one < unmet else "match",
+            )
+            for one in range(11)
+        ),
+    )
+
+
+def denied_with(*trace: ProfileTrace) -> RecordDraft:
+    draft = worst("a", profiles=0)
+    draft.decision = Decision(Denial(reason="no-profile-matched", detail="d"), trace)
+    draft.error = DeniedError("no-profile-matched", "d")
+    return draft
+
+
+def test_of_profiles_that_did_not_match_the_three_nearest_are_shown_in_full() -> None:
+    traces = [near(number, unmet=1 + (number * 7) % 11) for number in range(30)]
+    value = json.loads(denied_with(*traces).to_json())
+    full = [one["profile"] for one in value["trace"] if "conditions" in one]
+    unmet = {one.profile: sum(c.outcome != "match" for c in one.conditions) for one in traces}
+    assert full == sorted(unmet, key=lambda name: unmet[name])[:MAX_NEAR]
+    brief = value["trace"][MAX_NEAR:]
+    assert all(one["conditions_omitted"] == 11 and "detail" not in one for one in brief)
+    assert len(value["trace"]) + value["trace_omitted"] == 30
+
+
+def test_what_denies_is_shown_in_full_beside_them() -> None:
+    denying = ProfileTrace(profile="denies", outcome="denied", reason="profile-denies", detail="d")
+    value = json.loads(denied_with(*[near(n, unmet=1) for n in range(6)], denying).to_json())
+    assert value["trace"][0]["profile"] == "denies"
+    assert sum("conditions" in one for one in value["trace"]) == MAX_NEAR
+
+
+@pytest.mark.parametrize("character", ["a", "é", "\x00", "\U0001f600"])
+def test_who_gets_nothing_leaves_a_small_record(character: str) -> None:
+    draft = denied_with(*[near(number, unmet=11, text=character * 256) for number in range(100)])
+    text = draft.to_json()
+    assert len(text) <= MAX_DENIED_BYTES
+    assert json.loads(text)["reason"] == "no-profile-matched"
+    draft.credentials = CREDENTIALS
+    assert "issued" in json.loads(draft.to_json())
+
+
+def test_a_session_that_was_made_has_all_the_room_there_is() -> None:
+    draft = denied_with(*[near(number, unmet=11, text="a" * 256) for number in range(100)])
+    shown = json.loads(draft.to_json())
+    draft.credentials = CREDENTIALS
+    assert len(json.loads(draft.to_json())["trace"]) > len(shown["trace"])

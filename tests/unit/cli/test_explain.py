@@ -220,6 +220,19 @@ def test_a_minute_of_unverified_exchanges_is_counted_and_nobody_is_named() -> No
     assert "who" not in out.splitlines()
 
 
+def test_what_verified_identities_were_denied_beyond_their_records_is_counted_too() -> None:
+    out = words(
+        {
+            "kind": "unverified-summary",
+            "outcome": "refused",
+            "total": 0,
+            "denied": {"github no-profile-matched": 190},
+            "denied_total": 190,
+        }
+    )
+    assert "anchor, reason   github no-profile-matched: 190" in out
+
+
 def test_nothing_known_about_who_is_said_so() -> None:
     assert "nothing was verified" in words({"outcome": "refused"})
 
@@ -368,8 +381,8 @@ def test_on_a_terminal_long_lines_are_folded_under_their_beginning(monkeypatch: 
     say_lines(explanation(GRANTED))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
     assert max(map(len, lines)) <= 40
-    at = lines.index("  anchor arn       arn:aws:rolesanywhere:x:1")
-    assert lines[at + 1] == " " * 19 + ":trust-anchor/1"
+    at = lines.index("  anchor arn       arn:aws:rolesanywhere")
+    assert lines[at + 1] == " " * 19 + ":x:1:trust-anchor/1"
 
 
 def test_into_a_pipe_every_line_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from sallyport.trust.issuer_marks import is_ruled_out
 from sallyport_cli.failure import CommandError
 from sallyport_cli.trust_table import (
     KEEP_VERSIONS,
@@ -59,6 +60,17 @@ def test_what_was_published_is_in_force_and_reads_back() -> None:
     current = table(fake).current()
     assert current == version
     assert table(fake).items(version) == items(60)
+
+
+def test_the_version_in_force_has_its_own_issuers_beside_it() -> None:
+    fake = FakeDynamoDb()
+    for number in range(2):
+        issuer = f"https://i{number}.example"
+        version = applied(fake, {f"issuer#{issuer}": {}, **items(1)})
+        marks = fake.items["current", "-"]["issuers"]["S"]
+        assert not is_ruled_out(issuer, version.id, marks)
+        assert is_ruled_out("https://i7.example", version.id, marks)
+        assert is_ruled_out("https://i0.example", version.id, marks) == (number == 1)
 
 
 def test_every_version_has_an_apply_record_with_who_when_from_what_and_on_what() -> None:

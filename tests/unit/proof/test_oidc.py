@@ -14,7 +14,7 @@ from sallyport.adapters import fetch as fetch_module
 from sallyport.errors import ProofError
 from sallyport.model import Dialect, Identity, OidcAnchor
 from sallyport.proof import oidc
-from sallyport.proof.dialects import RULES
+from sallyport.proof.dialects import RULES, entra
 from sallyport.proof.jwks import KeySet
 from sallyport.proof.oidc import LEEWAY, MAX_TOKEN_CHARS, UnknownKeyError, claimed, parse, verify
 from sallyport.proof.reasons import REASONS, Reason
@@ -333,3 +333,23 @@ def test_the_documentation_has_every_reason_in_the_words_of_the_code(reasons: di
     text = VERIFICATION.read_text(encoding="utf-8")
     rows = [f"| `{reason}` | {entry.sentence} | {entry.cure} |" for reason, entry in reasons.items()]
     assert [row for row in rows if row not in text] == []
+
+
+@pytest.mark.parametrize("claim", entra.USER_CLAIMS)
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_an_untyped_token_with_anything_that_only_users_have_is_refused(version: str, claim: str) -> None:
+    claims, anchor = {
+        "1.0": (tokens.good_entra_v1, tokens.anchor()),
+        "2.0": (tokens.good_entra_v2, tokens.entra_v2_anchor()),
+    }[version]
+    assert accept(tokens.token(claims(idtyp=None)), anchor).notes == ("idtyp-absent",)
+    with pytest.raises(ProofError) as refused:
+        accept(tokens.token(claims(idtyp=None, **{claim: "x"})), anchor)
+    assert refused.value.reason == "user-token"
+
+
+def test_the_documentation_lists_what_gives_a_user_away_and_where_a_client_is_named() -> None:
+    text = VERIFICATION.read_text(encoding="utf-8")
+    assert f"| must not be there | {', '.join(f'`{name}`' for name in entra.USER_CLAIMS)} |" in text
+    named = "; ".join(f"version {version}: `{name}`" for version, name in entra.CLIENT_CLAIMS.items())
+    assert f"| must be there, a GUID | {named} |" in text

@@ -19,6 +19,7 @@ from tests.support.trust_files import (
 
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 OTHER_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+DENYING_POLICY = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}}
 MANAGED = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
 TAGS = {"A": "a", "B": "b"}
 
@@ -85,7 +86,7 @@ def test_a_removed_profile_in_whose_place_no_other_can_win_narrows(other: dict[s
     [
         ({}, {"audiences": ["urn://team-a", "b"]}, "audiences", "widens"),
         ({"audiences": ["urn://team-a", "b"]}, {}, "audiences", "narrows"),
-        ({}, {"audiences": ["b"]}, "audiences", "widens"),
+        ({}, {"audiences": ["b"]}, "audiences", "unknown"),
         ({}, {"algorithms": ["RS256", "RS512"]}, "algorithms", "widens"),
         ({"replay": "once"}, {}, "replay", "widens"),
         ({}, {"replay": "once"}, "replay", "narrows"),
@@ -95,7 +96,7 @@ def test_a_removed_profile_in_whose_place_no_other_can_win_narrows(other: dict[s
         ({}, {"jwks_hosts": ["keys.example.com"]}, "jwks_hosts", "widens"),
         ({}, {"local_discovery": "http://127.0.0.1/"}, "local_discovery", "widens"),
         ({"local_discovery": "http://127.0.0.1/"}, {}, "local_discovery", "unknown"),
-        ({}, {"description": "x"}, "description", "narrows"),
+        ({}, {"description": "x"}, "description", "neither"),
     ],
 )
 def test_changes_of_an_anchor(before: dict[str, Any], after: dict[str, Any], field: str, effect: str) -> None:
@@ -116,7 +117,7 @@ def test_another_issuer_cannot_be_judged() -> None:
     [
         ({}, {"roles": [ROLE, OTHER_ROLE]}, "roles", "widens"),
         ({"roles": [ROLE, OTHER_ROLE]}, {}, "roles", "narrows"),
-        ({}, {"roles": [OTHER_ROLE]}, "roles", "widens"),
+        ({}, {"roles": [OTHER_ROLE]}, "roles", "unknown"),
         ({"priority": 1}, {"priority": 2}, "priority", "widens"),
         ({"duration": "15m"}, {}, "duration", "widens"),
         ({}, {"duration": "15m"}, "duration", "narrows"),
@@ -149,7 +150,7 @@ def test_another_issuer_cannot_be_judged() -> None:
             "unknown",
         ),
         ({"source_identity": "contoso.${token:oid}"}, {}, "source_identity", "widens"),
-        ({}, {"source_identity": "contoso.${token:oid}"}, "source_identity", "narrows"),
+        ({}, {"source_identity": "contoso.${token:oid}"}, "source_identity", "unknown"),
         (
             {"source_identity": "contoso.${token:oid}"},
             {"source_identity": "contoso-${token:oid}"},
@@ -172,12 +173,32 @@ def test_another_issuer_cannot_be_judged() -> None:
             "session_policy",
             "narrows",
         ),
+        # What goes may have denied: an inline policy says so, a managed one cannot be read.
+        (
+            {"managed_policies": MANAGED, "session_policy": DENYING_POLICY},
+            {"managed_policies": MANAGED},
+            "session_policy",
+            "unknown",
+        ),
+        (
+            {"managed_policies": [*MANAGED, "arn:aws:iam::aws:policy/AWSDenyAll"]},
+            {"managed_policies": MANAGED},
+            "managed_policies",
+            "unknown",
+        ),
+        (
+            {"managed_policies": MANAGED, "session_policy": POLICY},
+            {"session_policy": POLICY},
+            "managed_policies",
+            "unknown",
+        ),
+        ({}, {"session_tags": {"A": "a"}}, "session_tags", "unknown"),
         ({}, {"accept_session_name": True}, "accept_session_name", "widens"),
         ({}, {"accept_caller_policy": True}, "accept_caller_policy", "widens"),
         ({"grants_per_minute": 5}, {}, "grants_per_minute", "widens"),
         ({"grants_per_minute": 5}, {"grants_per_minute": 6}, "grants_per_minute", "widens"),
         ({}, {"grants_per_minute": 6}, "grants_per_minute", "narrows"),
-        ({}, {"description": "x"}, "description", "narrows"),
+        ({}, {"description": "x"}, "description", "neither"),
     ],
 )
 def test_changes_of_a_profile(before: dict[str, Any], after: dict[str, Any], field: str, effect: str) -> None:
@@ -231,8 +252,95 @@ def test_a_denying_profile_with_fewer_roles_widens() -> None:
     assert of_profile({"roles": [ROLE, OTHER_ROLE], **deny}, deny) == {"roles": "widens"}
 
 
+def test_a_denying_profile_that_moves_to_another_role_is_unknown() -> None:
+    assert of_profile({"effect": "deny"}, {"effect": "deny", "roles": [OTHER_ROLE]}) == {"roles": "unknown"}
+
+
+WIDE = profile(condition={"StringEquals": {"token:oid": [OID, ANOTHER_OID]}}, priority=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field"),
+    [
+        (
+            {"condition": {"StringEquals": {"token:oid": [OID, ANOTHER_OID]}}},
+            {"condition": {"StringEquals": {"token:oid": OID}}},
+            "condition",
+        ),
+        ({}, {"condition": {"StringEquals": {"token:oid": OID, "token:x": "y"}}}, "condition"),
+        ({"roles": [ROLE, OTHER_ROLE]}, {"roles": [OTHER_ROLE]}, "roles"),
+        ({"condition": None, "unconditional": True}, {}, "unconditional"),
+    ],
+)
+def test_whoever_a_narrowed_profile_lets_go_may_be_had_by_one_that_remains(
+    before: dict[str, Any], after: dict[str, Any], field: str
+) -> None:
+    found = effects(
+        trust_file({"strict": profile(priority=9, duration="15m", **before), "wide": WIDE}),
+        trust_file({"strict": profile(priority=9, duration="15m", **after), "wide": WIDE}),
+    )
+    assert found["profile", "strict", field] == "unknown"
+    assert set(found.values()) == {"unknown"} or field == "unconditional"
+
+
+def test_equal_terms_make_no_difference_because_a_disabled_profile_denies() -> None:
+    both = {"StringEquals": {"token:oid": [OID, ANOTHER_OID]}}
+    found = effects(
+        trust_file({"a": profile(condition=both), "b": profile(condition=both)}),
+        trust_file({"a": profile(), "b": profile(condition=both)}),
+    )
+    assert found == {("profile", "a", "condition"): "unknown"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        profile(roles=[OTHER_ROLE]),
+        profile(condition={"StringEquals": {"token:oid": "b0c1d2e3-0000-4000-8000-000000000003"}}),
+        profile(trust_anchor="other", condition={"StringEquals": {"token:sub": "x"}}),
+    ],
+)
+def test_a_narrowed_profile_beside_which_no_other_can_win_narrows(other: dict[str, Any]) -> None:
+    anchors = {"contoso": entra(), "other": plain()}
+    before = profile(condition={"StringEquals": {"token:oid": [OID, ANOTHER_OID]}})
+    found = effects(
+        trust_file({"a": before, "b": other}, anchors), trust_file({"a": profile(), "b": other}, anchors)
+    )
+    assert found == {("profile", "a", "condition"): "narrows"}
+
+
+def test_a_role_that_a_profile_keeps_does_not_matter_when_it_loses_another() -> None:
+    found = effects(
+        trust_file({"a": profile(roles=[ROLE, OTHER_ROLE]), "b": profile(roles=[ROLE])}),
+        trust_file({"a": profile(roles=[ROLE]), "b": profile(roles=[ROLE])}),
+    )
+    assert found == {("profile", "a", "roles"): "narrows"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(False, 0), (1, True), (["1"], [1])])
+def test_an_edit_that_python_takes_for_none_is_shown(before: object, after: object) -> None:
+    def items(value: object) -> dict[str, Any]:
+        one = compiled(trust_file()).items
+        (key,) = (key for key in one if key.startswith("role#"))
+        stored = one[key]["profiles"][0]
+        condition = {"NumericEquals": {"token:x": value}, **stored["condition"]}
+        return {**one, key: {**one[key], "profiles": [{**stored, "condition": condition}]}}
+
+    (change,) = classify(items(before), items(after))
+    assert (change.field, change.effect) == ("condition", "unknown")
+
+
+def test_a_look_at_azp_may_let_in_whom_sts_was_not_asked_for_before() -> None:
+    web = {"issuance": "web-identity"}
+    sub = {"StringEquals": {"token:sub": OID}}
+    looked = {"StringEquals": {"token:sub": OID, "token:azp": ANOTHER_OID}}
+    assert of_profile({"condition": sub, **web}, {"condition": looked, **web}) == {"condition": "unknown"}
+    by_oid = {"StringEquals": {"token:oid": OID, "token:azp": ANOTHER_OID}}
+    assert of_profile({}, {"condition": by_oid}) == {"condition": "narrows"}
+
+
 def test_issuance_and_effect_widen() -> None:
-    sub = {"StringEquals": {"token:sub": OID, "token:azp": "x"}}
+    sub = {"StringEquals": {"token:sub": OID, "token:azp": ANOTHER_OID}}
     found = of_profile({"condition": sub}, {"condition": sub, "issuance": "web-identity"})
     assert found == {"issuance": "widens"}
     assert of_profile({"effect": "deny"}, {}) == {"effect": "widens"}

@@ -11,7 +11,8 @@ import pytest
 from sallyport.errors import TrustFileError, UnavailableError
 from sallyport.model import Dialect, Issuance, Replay
 from sallyport.trust.compile import load_anchor, load_profile
-from sallyport.trust.limits import MAX_PROFILES_PER_ROLE
+from sallyport.trust.limits import MAX_PROFILES_PER_ROLE, MAX_ROLE_WEIGHT
+from sallyport.trust.problems import Problem
 from tests.support.trust_files import (
     ACCOUNT,
     ANOTHER_OID,
@@ -31,6 +32,8 @@ from tests.support.trust_files import (
 )
 
 GITHUB = "https://token.actions.githubusercontent.com"
+AUDIT_LOG = "https://oidc-configuration.audit-log.githubusercontent.com"
+TURBONOMIC = "https://oidc.op1.openshiftapps.com/2f785sojlpb85i7402pk3qogugim5nfb"
 POLICY: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/${token:tid}/*"}],
@@ -330,6 +333,8 @@ def test_a_microsoft_issuer_needs_the_dialect_and_names_the_tenant(issuer: str) 
         "https://sts.windows.net/common/",
         "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
         "https://login.microsoftonline.com/{tenantid}/v2.0",
+        "https://sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d/",
+        "https://login.microsoftonline.com/f8cdef31-a31e-4b4a-93e4-5f571e91255a/v2.0",
         f"https://sts.windows.net/{TENANT}",
         f"https://sts.windows.net/{TENANT.upper()}/",
         f"https://STS.windows.net/{TENANT}/",
@@ -459,8 +464,8 @@ def test_a_profile_has_roles() -> None:
     [
         {"StringEquals": {"token:oid": OID}},
         {"StringEquals": {"token:oid": [OID, ANOTHER_OID]}},
-        {"StringEquals": {"token:appid": "x"}},
-        {"StringEquals": {"token:azp": "x"}},
+        {"StringEquals": {"token:appid": OID}},
+        {"StringEquals": {"token:azp": OID}},
         {"StringLike": {"token:xms_mirid": "/subscriptions/s1/*"}},
         {"StringLike": {"token:xms_mirid": "/Subscriptions/s1/resourcegroups/*"}},
         {"ForAnyValue:StringEquals": {"token:roles": "reader"}},
@@ -484,6 +489,12 @@ def test_a_condition_on_who_is_enough(condition: dict[str, Any]) -> None:
         {"ForAllValues:StringEquals": {"token:roles": "reader"}},
         {"Null": {"token:oid": False}},
         {"StringLike": {"token:oid": "*0001"}},
+        {"StringLike": {"token:oid": [f"{digit:x}*" for digit in range(16)]}},
+        {"StringLike": {"token:oid": f"{OID[:-1]}?"}},
+        {"StringLike": {"token:azp": f"{OID[:8]}-*"}},
+        {"StringEquals": {"token:appid": "x"}},
+        {"StringEquals": {"token:azp": [OID, "x"]}},
+        {"ForAnyValue:StringLike": {"token:roles": "R*"}},
         {"StringLike": {"token:oid": ["b0c1*", "*0001"]}},
         {"StringLike": {"token:xms_mirid": "/subscriptions/*"}},
         {"StringLike": {"token:xms_mirid": "/*"}},
@@ -502,7 +513,25 @@ def test_unconditional_beside_a_condition_on_who_is_a_contradiction() -> None:
     problem(one(unconditional=True), "profiles", "reader", "unconditional")
 
 
-@pytest.mark.parametrize("value", ["system:serviceaccount:*", "s*", "repo:*", "spiffe://*", "arn:aws:*"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "system:serviceaccount:*",
+        "s*",
+        "repo:*",
+        "spiffe://*",
+        "arn:aws:*",
+        "a*",
+        "abc*",
+        "-*",
+        "://*",
+        "google-oauth2|*",
+        "email|*",
+        "google-oauth2|1*",
+        "auth0|12*",
+        "system:serviceaccount:a*",
+    ],
+)
 def test_a_beginning_that_every_subject_has_says_nobody(value: str) -> None:
     document = of_plain(condition={"StringLike": {"token:sub": value}})
     problem(document, "profiles", "reader", "condition")
@@ -512,9 +541,12 @@ def test_a_beginning_that_every_subject_has_says_nobody(value: str) -> None:
     "condition",
     [
         {"StringLike": {"token:sub": "system:serviceaccount:team-a:*"}},
+        {"StringLike": {"token:sub": "system:serviceaccount:a:*"}},
+        {"StringLike": {"token:sub": "t-*"}},
+        {"StringLike": {"token:sub": "batch*"}},
+        {"StringLike": {"token:sub": "samlp|contoso|*"}},
         {"ArnLike": {"token:sub": f"arn:aws:iam::{ACCOUNT}:role/*"}},
         {"StringEquals": {"token:client_id": "x"}},
-        {"StringEquals": {"token:sub": "*"}},
     ],
 )
 def test_a_beginning_of_its_own_says_who(condition: dict[str, Any]) -> None:
@@ -530,6 +562,20 @@ def test_an_arn_pattern_fixes_the_account() -> None:
     [
         (GITHUB, {"StringLike": {"token:sub": "repo:octo-org/*"}}),
         (GITHUB, {"StringLike": {"token:sub": "repo:octo-org/app:ref:refs/heads/*"}}),
+        (GITHUB, {"StringEquals": {"token:sub": "repo:octo-org/app:environment:production"}}),
+        (GITHUB, {"StringEquals": {"token:sub": "repo:octo-org@12/app@34:ref:refs/heads/main"}}),
+        (GITHUB, {"StringEquals": {"token:sub": ["repository_owner_id:1234", "repository_owner:octo-org"]}}),
+        ("https://vstoken.actions.githubusercontent.com", {"StringLike": {"token:sub": "repo:octo-org/*"}}),
+        (AUDIT_LOG, {"StringEquals": {"token:sub": "https://github.com/octo-enterprise"}}),
+        (
+            "https://api.pulumi.com/oidc",
+            {"StringEquals": {"token:sub": "pulumi:environments:org:octo:env:x"}},
+        ),
+        ("https://scalr.io", {"StringLike": {"token:sub": "account:octo:environment:*"}}),
+        ("https://proidc.upbound.io", {"StringEquals": {"token:sub": "mcp:octo/prod:provider:provider-aws"}}),
+        ("https://slack.com", {"StringEquals": {"token:https://slack.com/team_id": "T1234"}}),
+        (TURBONOMIC, {"StringEquals": {"token:sub": "system:serviceaccount:octo:operator"}}),
+        ("https://oidc.op1.openshiftapps.com/another", {"StringLike": {"token:sub": "system:x:*"}}),
         (GITHUB, {"StringEquals": {"token:repository": "octo-org/app"}}),
         (GITHUB, {"StringEquals": {"token:repository_owner_id": "1234"}}),
         (GITHUB, {"StringLike": {"token:sub": "repository_owner_id:1234:*"}}),
@@ -555,6 +601,27 @@ def test_a_profile_for_a_shared_issuer_names_its_owner(issuer: str, condition: d
         (GITHUB, {"StringLike": {"token:sub": "repo:octo*"}}),
         (GITHUB, {"StringLike": {"token:sub": "repo:octo-org*"}}),
         (GITHUB, {"StringLike": {"token:sub": "repo:octo-???/app:*"}}),
+        (GITHUB, {"StringEquals": {"token:sub": "ref:refs/heads/main"}}),
+        (GITHUB, {"StringLike": {"token:sub": "ref:refs/heads/main"}}),
+        (GITHUB, {"StringEquals": {"token:sub": "environment:production"}}),
+        (
+            GITHUB,
+            {"StringEquals": {"token:sub": "job_workflow_ref:octo-org/app/.github/workflows/x.yml@main"}},
+        ),
+        (GITHUB, {"StringEquals": {"token:sub": ["repo:octo-org/app:ref:refs/heads/main", "repo:octo-org"]}}),
+        (GITHUB, {"StringEquals": {"token:repository": "app"}}),
+        ("https://gitlab.com", {"StringEquals": {"token:sub": "ref_type:branch"}}),
+        ("https://vstoken.actions.githubusercontent.com", None),
+        (AUDIT_LOG, None),
+        (AUDIT_LOG, {"StringLike": {"token:sub": "https://github.com/*"}}),
+        ("https://scalr.io", {"StringLike": {"token:sub": "account:*"}}),
+        ("https://proidc.upbound.io", {"StringLike": {"token:sub": "mcp:octo*"}}),
+        ("https://studio.datachain.ai/api", {"StringLike": {"token:sub": "credentials:*"}}),
+        ("https://tokens.cloud.shisho.dev", None),
+        ("https://login.salesforce.com", {"StringLike": {"token:sub": "https://login.salesforce.com/id/*"}}),
+        ("https://slack.com", {"StringEquals": {"token:sub": "U1234"}}),
+        ("https://sandboxes.cloud", None),
+        (TURBONOMIC, {"StringLike": {"token:sub": "system:serviceaccount:octo:*"}}),
         (GITHUB, {"StringLike": {"token:repository": "octo*"}}),
         (GITHUB, {"StringLike": {"token:repository_owner": "octo*"}}),
         (GITHUB, {"StringLike": {"token:repository_owner_id": "12*"}}),
@@ -596,6 +663,14 @@ def test_a_profile_that_opens_a_role_to_a_shared_issuer_is_refused(
         ("IpAddress", "request:SourceIp", "0.0.0.0/0"),
         ("IpAddress", "request:SourceIp", ["192.0.2.0/24", "::/0"]),
         ("NotIpAddress", "request:SourceIp", "0.0.0.0/0"),
+        ("IpAddress", "request:SourceIp", ["0.0.0.0/1", "128.0.0.0/1"]),
+        ("IpAddress", "request:SourceIp", ["8000::/1", "192.0.2.0/24", "::/2", "4000::/2"]),
+        ("NotIpAddress", "request:SourceIp", ["0.0.0.0/1", "128.0.0.0/1"]),
+        ("DateGreaterThan", "request:Time", "1970-01-01T00:00:00Z"),
+        ("DateGreaterThanEquals", "request:Time", ["2027-01-01", "2025-12-31"]),
+        ("StringLike", "token:iss", "https://sts.windows.net/*"),
+        ("StringLike", "token:aud", "*team*"),
+        ("StringLike", "token:aud", ["urn:*", "x*"]),
         ("Bool", "token:x", [True, False]),
         ("StringEquals", "token:appid", "${token:appid}"),
         ("StringLike", "token:appid", "${token:appid}"),
@@ -688,7 +763,7 @@ def test_overlapping_profiles_with_different_terms_need_different_priorities() -
         profile(),
         profile(duration="15m", roles=[OTHER_ROLE]),
         profile(duration="15m", trust_anchor="other", condition={"StringEquals": {"token:sub": "x"}}),
-        profile(duration="15m", condition={"StringEquals": {"token:oid": "another"}}),
+        profile(duration="15m", condition={"StringEquals": {"token:oid": ANOTHER_OID}}),
         profile(effect="deny"),
     ],
 )
@@ -705,13 +780,89 @@ def test_a_role_has_no_more_profiles_than_an_item_holds() -> None:
     assert str(MAX_PROFILES_PER_ROLE) in found[0].text
 
 
+@pytest.mark.parametrize("value", ["repo:octo/*", "b?c1", "*", ["x", "y*"], "${token:tid}*"])
+@pytest.mark.parametrize(
+    ("operator", "instead"),
+    [
+        ("StringEquals", "StringLike"),
+        ("StringNotEquals", "StringNotLike"),
+        ("StringEqualsIgnoreCase", "StringLike"),
+        ("ForAnyValue:StringEqualsIfExists", "StringLike"),
+    ],
+)
+def test_a_wildcard_where_it_is_none_is_refused(operator: str, instead: str, value: Any) -> None:
+    condition = {**WHO, operator: {**WHO.get(operator, {}), "token:appid": value}}
+    found = problem(one(condition=condition), "profiles", "reader", "condition", operator, "token:appid")
+    assert found.cure == f"no wildcard here; write {instead}"
+
+
+@pytest.mark.parametrize(("operator", "instead"), [("ArnEquals", "ArnLike"), ("ArnNotEquals", "ArnNotLike")])
+def test_an_arn_with_a_wildcard_is_written_under_like(operator: str, instead: str) -> None:
+    path = ("profiles", "reader", "condition", operator, "request:RoleArn")
+    arn = f"arn:aws:iam::{ACCOUNT}:role/sallyport/*"
+    of = {operator: {"request:RoleArn": arn}}
+    assert any(
+        found.path == path and found.cure == f"no wildcard here; write {instead}"
+        for found in problems(one(condition={**WHO, **of}))
+    )
+    if operator == "ArnEquals":
+        assert not problems(one(condition={**WHO, "ArnLike": {"request:RoleArn": arn}}))
+
+
+@pytest.mark.parametrize("key", ["token:oid", "token:tid"])
+@pytest.mark.parametrize("value", ["b0c1", OID.upper(), f" {OID}", [OID, "app-server"]])
+def test_what_entra_makes_a_guid_can_equal_nothing_else(key: str, value: Any) -> None:
+    condition = {"StringEquals": {"token:appid": "x", key: value}}
+    found = problems(one(condition=condition))
+    assert any("is not a GUID" in p.text and p.path[-1] == key for p in found), found
+
+
+def test_a_plain_issuers_oid_may_be_anything() -> None:
+    document = trust_file(
+        {"reader": profile(condition={"StringEquals": {"token:sub": "x", "token:oid": "b0c1"}})},
+        {"contoso": plain()},
+    )
+    assert not problems(document)
+
+
 def test_a_roles_profiles_fit_into_an_item() -> None:
-    big = {f"p{i}": profile(condition={"StringEquals": {"token:oid": ["x" * 1_000] * 1}}) for i in range(90)}
-    for i, one_ in enumerate(big.values()):
-        one_["condition"] = {"StringEquals": {"token:oid": [f"{i}-{j}" + "x" * 900 for j in range(10)]}}
+    big = {f"p{i}": profile(description="x" * 1_000) for i in range(MAX_PROFILES_PER_ROLE)}
     found = problems(trust_file(big))
     assert len(found) == 1
     assert "bytes" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "value"),
+    [
+        ("NumericEquals", "token:x", "{}"),
+        ("StringLike", "token:x", "*x{}?"),
+        ("ArnLike", "token:x", "arn:*:*:*:*:{}"),
+        ("NotIpAddressIfExists", "request:SourceIp", "192.0.2.{}"),
+    ],
+)
+def test_all_that_a_roles_conditions_expect_fits_into_a_functions_memory(
+    operator: str, key: str, value: str
+) -> None:
+    def crowded(profiles: int) -> list[Problem]:
+        condition = {**WHO, operator: {key: [value.format(number) for number in range(100)]}}
+        return problems(trust_file({f"p{i}": profile(condition=condition) for i in range(profiles)}))
+
+    limit = 9 if operator == "NumericEquals" else 2
+    assert not crowded(limit)
+    found = crowded(limit + 1)
+    assert [str(MAX_ROLE_WEIGHT) in one.text for one in found] == [True]
+
+
+def test_a_condition_on_all_audiences_of_an_anchor_says_nobody() -> None:
+    pool = plain("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbC", dialect="cognito")
+
+    def of_pool(*audiences: str) -> list[Problem]:
+        reader = profile(condition={"StringEquals": {"token:aud": "web"}})
+        return problems(trust_file({"reader": reader}, {"contoso": {**pool, "audiences": list(audiences)}}))
+
+    assert of_pool("web")
+    assert not of_pool("web", "admin")
 
 
 # --- names ----------------------------------------------------------------------------------------

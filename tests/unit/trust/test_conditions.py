@@ -272,7 +272,7 @@ def test_a_trace_says_what_was_expected_and_found_within_bounds() -> None:
     assert len(trace.actual) == MAX_SHOWN_LENGTH
     assert condition.look(facts()).actual is None
     assert condition.look(facts(x=["a", 1, 1.5, True, None, {}, [], 10**50])).actual == (
-        "[a, 1, 1.5, true, null, {…}, […], a very large number]"
+        "[a, 1, 1.5, true, null, {...}, [...], a very large number]"
     )
 
 

@@ -9,6 +9,7 @@ from sallyport.model import Denial, Grant, Issuance
 from sallyport.trust.compile import load_profile
 from sallyport.trust.decide import authorize
 from tests.support.trust_files import (
+    ANOTHER_OID,
     NOW,
     OID,
     OTHER_ROLE,
@@ -89,7 +90,7 @@ def test_an_unmet_condition_denies_and_says_what_would_have_allowed() -> None:
 
 
 def test_the_cure_names_the_nearest_profiles_first() -> None:
-    far = {"StringEquals": {"token:oid": "x", "token:appid": "y"}}
+    far = {"StringEquals": {"token:oid": ANOTHER_OID, "token:appid": "y"}}
     near = {"StringEquals": {"token:oid": OID, "token:appid": "y"}}
     cure = denied(trust_file({"a-far": profile(condition=far), "b-near": profile(condition=near)})).cure
     assert cure.index("b-near") < cure.index("a-far")
@@ -98,7 +99,7 @@ def test_the_cure_names_the_nearest_profiles_first() -> None:
 def test_a_trace_shows_every_condition_of_every_profile() -> None:
     document = trust_file(
         {
-            "a": profile(condition={"StringEquals": {"token:oid": "x"}, "Bool": {"token:b": True}}),
+            "a": profile(condition={"StringEquals": {"token:oid": ANOTHER_OID}, "Bool": {"token:b": True}}),
             "b": profile(),
         }
     )
@@ -145,7 +146,7 @@ def test_the_request_is_looked_at_and_no_claim_can_pose_as_it(
 
 
 def test_a_denial_stays_small_whatever_was_expected() -> None:
-    values = [f"{i}" + "x" * 1_000 for i in range(5)]
+    values = [f"{i}" + "x" * 1_000 for i in range(2)]
     condition = {"StringEquals": {f"token:c{i}": values for i in range(20)} | {"token:oid": OID}}
     denial = denied(one(condition=condition), claims={f"c{i}": "y" * 5_000 for i in range(20)})
     assert len(denial.cure) < 1_100
@@ -196,7 +197,7 @@ def test_a_disabled_profile_that_would_have_matched_denies() -> None:
 
 
 def test_a_disabled_profile_that_would_not_have_matched_changes_nothing() -> None:
-    off = profile(condition={"StringEquals": {"token:oid": "x"}})
+    off = profile(condition={"StringEquals": {"token:oid": ANOTHER_OID}})
     granted(trust_file({"off": off, "reader": profile()}), disabled=frozenset({"profile#off"}))
 
 
@@ -247,7 +248,9 @@ def test_a_name_that_is_no_profile_of_the_role_denies() -> None:
 
 
 def test_a_named_profile_still_has_its_conditions() -> None:
-    document = trust_file({"a": profile(condition={"StringEquals": {"token:oid": "x"}}), "b": profile()})
+    document = trust_file(
+        {"a": profile(condition={"StringEquals": {"token:oid": ANOTHER_OID}}), "b": profile()}
+    )
     assert denied(document, profile="a").reason == "no-profile-matched"
 
 
@@ -256,7 +259,7 @@ def test_a_winner_that_cannot_be_used_denies_and_nobody_steps_in() -> None:
         {
             "a": profile(priority=2, session_policy=POLICY),
             "b": profile(priority=1),
-            "c": profile(condition={"StringEquals": {"token:oid": "x"}}),
+            "c": profile(condition={"StringEquals": {"token:oid": ANOTHER_OID}}),
         },
     )
     decision = decide(document, claims={"tid": "../*"})

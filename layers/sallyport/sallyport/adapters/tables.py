@@ -10,28 +10,33 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sallyport.adapters.aws import AwsError, JsonService
 from sallyport.audit.ledger import RecordExistsError
 from sallyport.errors import UnavailableError
 from sallyport.keys import ASK_EVERY, FetchedKeys
 from sallyport.model import ExchangeId, OidcAnchor
+from sallyport.trust.issuer_marks import is_ruled_out
 from sallyport.trust.limits import MAX_ISSUER_LENGTH
-from sallyport.trust.profiles import Profile, load_anchor, load_profile
+from sallyport.trust.profiles import RoleProfiles, load_anchor, load_role
 
 # How long anything that can revoke (version, disabled, keys) is believed without another look.
 CACHE_SECONDS = 10.0
 
-# Compiled anchors and roles kept per instance; beyond it the least recently used one goes. A
-# compiled profile takes some 10 KB, so the cache stays below the function's memory budget.
+# Compiled anchors, and names that stand for nothing, kept per instance; beyond it the least recently
+# used one goes.
 CACHE_ENTRIES = 512
+
+# Compiled profiles kept per instance, whatever roles they are of: some 12 KB each, of which this
+# makes 24 MB. By roles it could not be bounded: what one of them may have differs too much.
+CACHE_PROFILES = 2_000
 
 # DynamoDB's own limit for one BatchGetItem.
 BATCH_GET = 100
 
-# Batches for what may be disabled in one exchange: an anchor and all profiles of a role take two, and
-# one that DynamoDB answered in part is asked for the rest once.
+# Batches for what may be disabled in one exchange: an anchor and all profiles of a role take one, and
+# where DynamoDB answers in part it is asked for the rest twice.
 MAX_BATCHES = 3
 
 Item = Mapping[str, Any]
@@ -45,13 +50,26 @@ Value = TypeVar("Value")
 class Recent(Generic[Value]):
     """A cache of bounded size whose entries are believed for a stated time.
 
-    ``seconds=None`` keeps entries for as long as there is room: for values that cannot change.
+    Args:
+        clock: for their age.
+        seconds: how long; ``None`` is for values that cannot change.
+        room: for entries of what weight in all.
+        weigh: says what an entry weighs; by default each weighs one.
     """
 
-    def __init__(self, clock: Clock, *, seconds: float | None, entries: int = CACHE_ENTRIES) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        seconds: float | None,
+        room: int = CACHE_ENTRIES,
+        weigh: Callable[[Value], int] = lambda _value: 1,
+    ) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._entries = entries
+        self._room = room
+        self._weigh = weigh
+        self._weight = 0
         self._held: OrderedDict[str, tuple[float, Value]] = OrderedDict()
 
     def get(self, key: str, load: Callable[[], Value]) -> Value:
@@ -67,11 +85,13 @@ class Recent(Generic[Value]):
         return None if held is None else held[0]
 
     def put(self, key: str, value: Value) -> Value:
-        """Hold a value from now on; the least recently used one makes room."""
+        """Hold a value from now on; the least recently used ones make room."""
+        self.forget(key)
         self._held[key] = (self._clock(), value)
-        self._held.move_to_end(key)
-        while len(self._held) > self._entries:
-            self._held.popitem(last=False)
+        self._weight += self._weigh(value)
+        while self._weight > self._room:
+            _, (_, gone) = self._held.popitem(last=False)
+            self._weight -= self._weigh(gone)
         return value
 
     def _fresh(self, key: str) -> tuple[Value] | None:
@@ -83,7 +103,16 @@ class Recent(Generic[Value]):
 
     def forget(self, key: str) -> None:
         """Make the next ``get`` load again."""
-        self._held.pop(key, None)
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._weight -= self._weigh(held[1])
+
+
+class Pointer(NamedTuple):
+    """Which version is in force, and the marks of its issuers, if they were written."""
+
+    version: str
+    issuers: str
 
 
 class TrustTable:
@@ -92,41 +121,44 @@ class TrustTable:
     def __init__(self, dynamodb: JsonService, table: str, clock: Clock) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._pointer: Recent[str | None] = Recent(clock, seconds=CACHE_SECONDS, entries=1)
-        self._disabled: Recent[bool] = Recent(clock, seconds=CACHE_SECONDS, entries=4 * CACHE_ENTRIES)
+        self._pointer: Recent[Pointer | None] = Recent(clock, seconds=CACHE_SECONDS, room=1)
+        self._disabled: Recent[bool] = Recent(clock, seconds=CACHE_SECONDS, room=4 * CACHE_ENTRIES)
         # Items of a version never change, so these need no time limit: the version is in the key.
-        self._anchors: Recent[OidcAnchor | None] = Recent(clock, seconds=None)
-        self._roles: Recent[tuple[Profile, ...]] = Recent(clock, seconds=None)
+        self._anchors: Recent[OidcAnchor] = Recent(clock, seconds=None)
+        self._roles: Recent[RoleProfiles] = Recent(
+            clock,
+            seconds=None,
+            room=CACHE_PROFILES,
+            # The names of the others take about as much room as one profile.
+            weigh=lambda role: 1 + len(role.own),
+        )
+        # What is not there, apart: who asks for names of its own making must push out nothing real.
+        self._absent: Recent[bool] = Recent(clock, seconds=None)
 
     def version(self) -> str | None:
         """Return the id of the version in force, or ``None`` before the first apply."""
-        return self._pointer.get("current", self._read_pointer)
+        pointer = self._pointer.get("current", self._read_pointer)
+        return None if pointer is None else pointer.version
 
     def anchor_of_issuer(self, issuer: str, version: str) -> OidcAnchor | None:
         """Return the anchor that this issuer, byte for byte, belongs to."""
         if len(issuer) > MAX_ISSUER_LENGTH:
             # No anchor has it, and as a key DynamoDB would not take it.
             return None
+        pointer = self._pointer.held("current")
+        if pointer is not None and is_ruled_out(issuer, version, pointer.issuers):
+            return None
 
-        def load() -> OidcAnchor | None:
-            document = self._document(f"issuer#{issuer}", version)
-            return None if document is None else load_anchor(document)
+        return self._found(self._anchors, version, f"issuer#{issuer}", load_anchor)
 
-        return self._anchors.get(f"{version} {issuer}", load)
+    def profiles_of_role(self, role_arn: str, version: str, anchor_id: str) -> RoleProfiles:
+        """Return the profiles that name this role: an anchor's own, and the names of the others."""
 
-    def profiles_of_role(self, role_arn: str, version: str) -> tuple[Profile, ...]:
-        """Return every profile that names this role; none means that nobody may have it."""
+        def load(document: Mapping[str, Any]) -> RoleProfiles:
+            return load_role(document, anchor_id)
 
-        def load() -> tuple[Profile, ...]:
-            document = self._document(f"role#{role_arn}", version)
-            if document is None:
-                return ()
-            profiles = document.get("profiles")
-            if not isinstance(profiles, list):
-                raise UnavailableError("trust-malformed", "a role's item has no list of profiles")
-            return tuple(load_profile(profile) for profile in profiles)
-
-        return self._roles.get(f"{version} {role_arn}", load)
+        found = self._found(self._roles, version, f"role#{role_arn}", load, seen_by=anchor_id)
+        return found or RoleProfiles()
 
     def disabled(self, names: Sequence[str]) -> frozenset[str]:
         """Return those of ``profile#<name>`` and ``anchor#<name>`` that an operator has disabled."""
@@ -141,8 +173,8 @@ class TrustTable:
 
     def anchors(self) -> tuple[OidcAnchor, ...]:
         """Return all anchors of the current version (for the refresh of keys; one query)."""
-        version = self._read_pointer()
-        if version is None:
+        pointer = self._read_pointer()
+        if pointer is None:
             return ()
         found: list[OidcAnchor] = []
         start: Item | None = None
@@ -151,7 +183,7 @@ class TrustTable:
                 "TableName": self._table,
                 "IndexName": "by_version",
                 "KeyConditionExpression": "version = :v AND begins_with(pk, :p)",
-                "ExpressionAttributeValues": {":v": {"S": version}, ":p": {"S": "anchor#"}},
+                "ExpressionAttributeValues": {":v": {"S": pointer.version}, ":p": {"S": "anchor#"}},
             }
             if start:
                 arguments["ExclusiveStartKey"] = start
@@ -161,9 +193,29 @@ class TrustTable:
             if not start:
                 return tuple(found)
 
-    def _read_pointer(self) -> str | None:
+    def _read_pointer(self) -> Pointer | None:
         item = self._get({"pk": {"S": "current"}, "version": {"S": "-"}})
-        return None if item is None else str(item["current"]["S"])
+        return None if item is None else Pointer(item["current"]["S"], item.get("issuers", {}).get("S", ""))
+
+    def _found(
+        self,
+        cache: Recent[Value],
+        version: str,
+        key: str,
+        load: Callable[[Mapping[str, Any]], Value],
+        *,
+        seen_by: str = "",
+    ) -> Value | None:
+        """Return what a version has under a key, loaded, or ``None``; each is read once."""
+        absent, name = f"{version} {key}", f"{version} {seen_by} {key}"
+        held = cache.held(name)
+        if held is not None or self._absent.held(absent):
+            return held
+        document = self._document(key, version)
+        if document is None:
+            self._absent.put(absent, True)
+            return None
+        return cache.put(name, load(document))
 
     def _document(self, key: str, version: str) -> dict[str, Any] | None:
         item = self._get({"pk": {"S": key}, "version": {"S": version}})

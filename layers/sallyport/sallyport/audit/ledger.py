@@ -2,7 +2,9 @@
 
 A record that could not be put waits in this instance's memory for a later exchange. What an exchange
 whose proof did not verify leaves is a line in the log and its share of one summary a minute: anonymous
-traffic must not be able to spend the tables' quotas.
+traffic must not be able to spend the tables' quotas. Nor must verified strangers: at an issuer that
+serves the whole world anybody can be verified, so that of what gives nothing only so much a minute is
+put in full. Sessions that were made are always on record, released or not.
 """
 
 import json
@@ -23,6 +25,12 @@ LATE_AT_ONCE = 2
 
 # How often one instance puts a summary of the exchanges whose proof did not verify.
 SUMMARY_EVERY = timedelta(minutes=1)
+
+# Records that one identity, and all together, may cause in a minute at one instance without getting
+# anything: enough to explain what goes wrong, and a bound on what strangers can make us store. The
+# rest is counted in the summary, and each exchange still has its line in the log.
+MAX_PER_SUBJECT = 10
+MAX_PER_MINUTE = 100
 
 # Distinct addresses counted between two summaries; an attacker with more shares one bucket.
 MAX_ADDRESSES = 200
@@ -63,7 +71,8 @@ class Ledger:
         self._made: deque[Late] = deque(maxlen=MAX_WAITING)
         self._others: deque[Late] = deque(maxlen=MAX_WAITING)
         self._failed: str | None = None
-        self._unverified = Unverified()
+        self._allowance = Allowance()
+        self._counted = Counted()
 
     def put(self, draft: RecordDraft, now: datetime) -> None:
         """Put the record of a grant, and then some that waited.
@@ -79,7 +88,12 @@ class Ledger:
         self._catch_up(now)
 
     def note(self, draft: RecordDraft, now: datetime) -> None:
-        """Put the record of an exchange that gives nothing, or let it wait."""
+        """Put the record of an exchange that gives nothing, let it wait, or only count it."""
+        if draft.credentials is None and not self._allowance.take(draft, now):
+            self._counted.add_verified(draft, now)
+            if self._summarise(now):
+                self._catch_up(now)
+            return
         late = self._late(draft, now)
         # The table that was away a moment ago is not asked again while the caller waits.
         if draft.id != self._failed and self._is_put(late):
@@ -89,7 +103,7 @@ class Ledger:
 
     def count(self, draft: RecordDraft, now: datetime) -> None:
         """Count an exchange whose proof did not verify; puts at most one summary a minute."""
-        self._unverified.add(draft, now)
+        self._counted.add_unverified(draft, now)
         if self._summarise(now):
             self._catch_up(now)
 
@@ -124,7 +138,7 @@ class Ledger:
 
     def _summarise(self, now: datetime) -> bool:
         """Let a summary wait, if one is due."""
-        due = self._unverified.due(now)
+        due = self._counted.due(now)
         if due is None:
             return False
         self._others.append(Late(*due, self._until(now)))
@@ -137,21 +151,47 @@ class Ledger:
         return int((now + self._keep).timestamp())
 
 
-class Unverified:
-    """Counts exchanges whose proof did not verify, so that a flood costs one record a minute."""
+class Allowance:
+    """How many records of this minute each identity, and all of them, may still cause for nothing."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._subjects: Counter[tuple[str, str]] = Counter()
+
+    def take(self, draft: RecordDraft, now: datetime) -> bool:
+        """Take one, if one is left. Never holds more subjects than there may be records."""
+        minute = int(now.timestamp()) // 60
+        if minute != self._minute:
+            self._minute, self._subjects = minute, Counter()
+        identity = draft.identity
+        who = ("", "") if identity is None else (identity.anchor_id, identity.subject)
+        if self._subjects.total() >= MAX_PER_MINUTE or self._subjects[who] >= MAX_PER_SUBJECT:
+            return False
+        self._subjects[who] += 1
+        return True
+
+
+class Counted:
+    """Counts exchanges that are not put one by one, so that a flood costs one record a minute."""
 
     def __init__(self) -> None:
         self._since: datetime | None = None
         self._reasons: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
+        self._verified: Counter[str] = Counter()
 
-    def add(self, draft: RecordDraft, now: datetime) -> None:
-        """Count one."""
-        if self._since is None:
-            self._since = now
-        self._reasons[draft.error.reason if draft.error is not None else "unknown"] += 1
+    def add_unverified(self, draft: RecordDraft, now: datetime) -> None:
+        """Count one whose proof did not verify, by reason and address."""
+        self._begin(now)
+        self._reasons[_reason(draft)] += 1
         known = draft.source_ip in self._addresses or len(self._addresses) < MAX_ADDRESSES
         self._addresses[draft.source_ip if known else "others"] += 1
+
+    def add_verified(self, draft: RecordDraft, now: datetime) -> None:
+        """Count one beyond the allowance, by anchor and reason: both are ours, and few."""
+        self._begin(now)
+        anchor = draft.identity.anchor_name if draft.identity is not None else ""
+        self._verified[f"{anchor} {_reason(draft)}"] += 1
 
     def due(self, now: datetime) -> tuple[str, str] | None:
         """Return id and text of a summary whose minute is over, and start anew."""
@@ -159,7 +199,20 @@ class Unverified:
             return None
         record_id = f"unverified-{os.urandom(16).hex()}"
         text = summary(
-            record_id=record_id, window_start=self._since, counts=self._reasons, addresses=self._addresses
+            record_id=record_id,
+            window_start=self._since,
+            counts=self._reasons,
+            addresses=self._addresses,
+            denied=self._verified,
         )
-        self._since, self._reasons, self._addresses = None, Counter(), Counter()
+        self._since = None
+        self._reasons, self._addresses, self._verified = Counter(), Counter(), Counter()
         return record_id, text
+
+    def _begin(self, now: datetime) -> None:
+        if self._since is None:
+            self._since = now
+
+
+def _reason(draft: RecordDraft) -> str:
+    return draft.error.reason if draft.error is not None else "unknown"

@@ -29,6 +29,9 @@ MAX_TEXT = 256
 # Session tags are at most 50 by STS's own limit; attributes looked at are bounded likewise.
 MAX_ATTRIBUTES = 50
 MAX_PROFILES = 20
+# Profiles that did not match and are shown with their conditions, the nearest first; of the others
+# their names tell enough, and anybody whom an issuer verifies can be denied as often as it likes.
+MAX_NEAR = 3
 MAX_CONDITIONS = 12
 MAX_EXPECTED = 4
 MAX_NOTES = 20
@@ -38,6 +41,9 @@ MAX_COUNTS = 40
 MAX_NAME = 48
 # The design's bound for one record.
 MAX_BYTES = 65_536
+# And for one of an exchange that gave nothing: room for the three nearest profiles as they usually
+# are, and a bound on what a stranger can make us store.
+MAX_DENIED_BYTES = 16_384
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,8 +79,9 @@ class RecordDraft:
         """Return the record as compact JSON text of at most ``MAX_BYTES`` bytes."""
         value = self._value()
         text = _dump(value)
+        most = MAX_DENIED_BYTES if self.credentials is None else MAX_BYTES
         for shorten in _SHORTENINGS:
-            if len(text) <= MAX_BYTES:
+            if len(text) <= most:
                 break
             shorten(value)
             text = _dump(value)
@@ -154,20 +161,36 @@ class RecordDraft:
 
 
 def summary(
-    *, record_id: str, window_start: datetime, counts: Mapping[str, int], addresses: Mapping[str, int]
+    *,
+    record_id: str,
+    window_start: datetime,
+    counts: Mapping[str, int],
+    addresses: Mapping[str, int],
+    denied: Mapping[str, int],
 ) -> str:
-    """Return the record that stands for a minute of exchanges whose proof did not verify."""
-    return _dump(
-        {
-            "id": record_id,
-            "time": window_start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "kind": "unverified-summary",
-            "outcome": "refused",
-            "counts": {key[:MAX_NAME]: count for key, count in _first(counts.items(), MAX_COUNTS)},
-            "addresses": {key[:MAX_NAME]: count for key, count in _first(addresses.items(), MAX_COUNTS)},
-            "total": sum(counts.values()),
-        }
-    )
+    """Return the record that stands for a minute of exchanges that have none of their own.
+
+    Args:
+        record_id: its own id.
+        window_start: when the minute began.
+        counts: of those whose proof did not verify, by reason.
+        addresses: of the same, by address.
+        denied: of verified identities that got nothing more often than is put one by one, by anchor
+            and reason.
+    """
+    value: dict[str, Any] = {
+        "id": record_id,
+        "time": window_start.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "kind": "unverified-summary",
+        "outcome": "refused",
+        "counts": {key[:MAX_NAME]: count for key, count in _first(counts.items(), MAX_COUNTS)},
+        "addresses": {key[:MAX_NAME]: count for key, count in _first(addresses.items(), MAX_COUNTS)},
+        "total": sum(counts.values()),
+    }
+    if denied:
+        value["denied"] = {key[:MAX_TEXT]: count for key, count in _first(denied.items(), MAX_COUNTS)}
+        value["denied_total"] = sum(denied.values())
+    return _dump(value)
 
 
 def _fewer_profiles(most: int) -> Callable[[dict[str, Any]], None]:
@@ -202,9 +225,13 @@ _SHORTENINGS = (
 )
 
 
+def _is_unmatched(trace: ProfileTrace) -> bool:
+    return trace.outcome in {"not-matched", "not-named"}
+
+
 def _weight(trace: ProfileTrace) -> tuple[bool, int]:
     unmet = sum(one.outcome != "match" for one in trace.conditions)
-    return trace.outcome in {"not-matched", "not-named"}, unmet if trace.conditions else MAX_PROFILES
+    return _is_unmatched(trace), unmet if trace.conditions else MAX_PROFILES
 
 
 def _error(error: SallyportError) -> dict[str, JsonValue]:
@@ -250,9 +277,22 @@ def _identity(identity: Identity, looked_at: frozenset[str]) -> dict[str, JsonVa
 
 def _trace(trace: Sequence[ProfileTrace]) -> dict[str, JsonValue]:
     # What decided comes first, so that it is what is left of a long trace.
-    shown: list[JsonValue] = [_profile(one) for one in sorted(trace, key=_weight)[:MAX_PROFILES]]
+    first = sorted(trace, key=_weight)[:MAX_PROFILES]
+    whole = sum(not _is_unmatched(one) for one in trace) + MAX_NEAR
+    shown: list[JsonValue] = [
+        _profile(one) if number < whole else _profile_in_brief(one) for number, one in enumerate(first)
+    ]
     rest = len(trace) - len(shown)
     return {"trace": shown} | ({"trace_omitted": rest} if rest else {})
+
+
+def _profile_in_brief(trace: ProfileTrace) -> dict[str, JsonValue]:
+    fields: dict[str, JsonValue] = {
+        "profile": trace.profile,
+        "outcome": trace.outcome,
+        "reason": _cut(trace.reason),
+    }
+    return fields | ({"conditions_omitted": len(trace.conditions)} if trace.conditions else {})
 
 
 def _profile(trace: ProfileTrace) -> dict[str, JsonValue]:

@@ -50,8 +50,8 @@ MAX_SIGNATURE_CHARS = 1_366
 MAX_ISSUER_CHARS = 512
 """IAM allows 255 for a provider's URL."""
 
-MAX_TIME = 253_402_300_799
-"""The end of the year 9999, which is where datetime ends."""
+MAX_TIME = 253_402_300_799 - 86_400
+"""A day before the end of the year 9999, which is where datetime ends: whoever adds a leeway has room."""
 
 CLAIMED_CHARS = 256
 """How much of a claim an unverified token may put into a log."""

@@ -4,11 +4,13 @@
 ``neither`` that it is for people alone. In doubt a change is never called narrowing.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sallyport.trust.conditions import OPERATORS
+from sallyport.trust.profiles import exact_values
 
 Kind = Literal["anchor", "profile"]
 EffectOfChange = Literal["narrows", "widens", "unknown", "neither"]
@@ -87,8 +89,10 @@ def _compare(
             yield Change(kind, name, "", before, None, _removed(before, old, new))
         elif before is not None and after is not None:
             for field in sorted(before.keys() | after.keys()):
-                if before.get(field) != after.get(field):
+                if not _same(before.get(field), after.get(field)):
                     effect = judge(field, before, after)
+                    if effect == NARROWS and _lifts(field, before, after, old, new):
+                        effect = UNKNOWN
                     if effect is not None:
                         yield Change(kind, name, field, before.get(field), after.get(field), effect)
 
@@ -96,23 +100,60 @@ def _compare(
 def _removed(gone: Document, old: Mapping[str, Document], new: Mapping[str, Document]) -> EffectOfChange:
     if gone.get("effect") == "deny":
         return WIDENS
-    # Where another profile remains for one of its roles, that may win now, on other terms.
-    remains = any(
+    return UNKNOWN if "roles" in gone and _remains(gone, gone["roles"], old, new) else NARROWS
+
+
+def _lifts(
+    field: str, before: Document, after: Document, old: Mapping[str, Document], new: Mapping[str, Document]
+) -> bool:
+    """Tell whether somebody whom an allowing profile no longer means may now be had by another.
+
+    Equal terms are no exception: this profile may be disabled, and then it denies whomever it means.
+    """
+    if field not in _WHO_FIELDS or before.get("effect") != "allow":
+        return False
+    roles = set(before["roles"])
+    return _remains(before, roles - set(after["roles"]) if field == "roles" else roles, old, new)
+
+
+def _remains(
+    gone: Document, roles: Iterable[str], old: Mapping[str, Document], new: Mapping[str, Document]
+) -> bool:
+    """Tell whether another profile remains for one of the roles, that may win now, on other terms."""
+    return any(
         one.get("effect") == "allow"
         and name in old
+        and name != gone["name"]
         and one["trust_anchor"] == gone["trust_anchor"]
-        and not set(one["roles"]).isdisjoint(gone["roles"])
+        and not set(one["roles"]).isdisjoint(roles)
+        and not _apart(gone, one)
         for name, one in new.items()
-        if "roles" in gone
     )
-    return UNKNOWN if remains else NARROWS
+
+
+def _apart(one: Document, other: Document) -> bool:
+    """Tell whether nobody can meet the conditions of both."""
+    mine, theirs = exact_values(one), exact_values(other)
+    return any(mine[key].isdisjoint(theirs[key]) for key in mine.keys() & theirs.keys())
+
+
+def _plainly(value: Any) -> str:  # noqa: ANN401 - any part of a document
+    # To Python true is 1 and false is 0; to the operators they are not.
+    return json.dumps(value, sort_keys=True)
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any part of a document
+    return _plainly(one) == _plainly(other)
 
 
 # --- fields ---------------------------------------------------------------------------------------
 
 
 def _more_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a list of the document
-    return WIDENS if set(after or ()) - set(before or ()) else NARROWS
+    old, new = set(before or ()), set(after or ())
+    if new - old:
+        return UNKNOWN if old - new else WIDENS
+    return NARROWS
 
 
 def _longer_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a number of the document
@@ -127,9 +168,8 @@ def _always(effect: EffectOfChange) -> Judge:
     return lambda _before, _after: effect
 
 
-def _lost_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a field of the document
-    if before is None:
-        return NARROWS
+def _lost_is_wider(_before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a field of the document
+    # A role may open only to a session that has one.
     return WIDENS if after is None else UNKNOWN
 
 
@@ -183,6 +223,7 @@ _WHO_FIELDS: Final[Mapping[str, Judge]] = {
     "condition": lambda before, after: _conditions(before or {}, after or {}),
 }
 _FOR_PEOPLE: Final = "description"
+_AZP: Final = "token:azp"
 
 
 def _anchor_judge(field: str, before: Document, after: Document) -> EffectOfChange | None:
@@ -205,24 +246,51 @@ def _profile_judge(field: str, before: Document, after: Document) -> EffectOfCha
     who = _WHO_FIELDS.get(field)
     if who is not None:
         effect = who(before.get(field), after.get(field))
+        if field == "condition" and _azp_decides(before, after):
+            effect = UNKNOWN
         return _OPPOSITE[effect] if after["effect"] == "deny" else effect
     judge = _PROFILE_FIELDS.get(field)
     return judge(before.get(field), after.get(field)) if judge else UNKNOWN
 
 
+def _azp_decides(before: Document, after: Document) -> bool:
+    """Tell whether a web-identity profile looks at ``azp`` in another way.
+
+    Without a look at it a token that has one is denied, so a condition on it may let somebody in.
+    """
+    old, new = (
+        {name: expected for name, expected in _flat(one["condition"]).items() if name[1] == _AZP}
+        for one in (before, after)
+    )
+    return old != new and "web-identity" in (before.get("issuance"), after.get("issuance"))
+
+
 def _policies(before: Document, after: Document) -> EffectOfChange:
-    """Judge inline and managed policies together: without any all is allowed, and several are united."""
+    """Judge inline and managed policies together: without any all is allowed, and several are united.
+
+    One that goes takes its denials with it. What a managed one denies cannot be seen from here.
+    """
     old, new = _all_policies(before), _all_policies(after)
     if not old:
         return NARROWS
-    if not new or all(one in new for one in old):
+    if not new or old.keys() <= new.keys():
         return WIDENS
-    return NARROWS if all(one in old for one in new) else UNKNOWN
+    gone = [one for text, one in old.items() if text not in new]
+    return NARROWS if new.keys() <= old.keys() and all(map(_only_allows, gone)) else UNKNOWN
 
 
-def _all_policies(profile: Document) -> list[Any]:
+def _only_allows(policy: Any) -> bool:  # noqa: ANN401 - an inline policy, or the ARN of a managed one
+    if isinstance(policy, str):
+        return False
+    statements = policy["Statement"]
+    each = statements if isinstance(statements, list) else [statements]
+    return all(statement["Effect"] == "Allow" for statement in each)
+
+
+def _all_policies(profile: Document) -> dict[str, Any]:
     own = profile.get("session_policy")
-    return [*([own] if own is not None else []), *profile.get("managed_policies", ())]
+    found = [*([own] if own is not None else []), *profile.get("managed_policies", ())]
+    return {_plainly(one): one for one in found}
 
 
 def _conditions(before: Document, after: Document) -> EffectOfChange:
@@ -234,7 +302,7 @@ def _conditions(before: Document, after: Document) -> EffectOfChange:
 
 def _flat(blocks: Document) -> dict[tuple[str, str], frozenset[Any]]:
     return {
-        (operator, key): frozenset(expected if isinstance(expected, list) else [expected])
+        (operator, key): frozenset(map(_plainly, expected if isinstance(expected, list) else [expected]))
         for operator, block in blocks.items()
         for key, expected in block.items()
     }

@@ -13,11 +13,12 @@ from sallyport.errors import TrustFileError
 from sallyport.model import OidcAnchor
 from sallyport.trust.anchor_rules import SALLYPORT_NAMESPACE, Place, anchor_document
 from sallyport.trust.changes import Change, classify
-from sallyport.trust.limits import MAX_ITEM_BYTES, MAX_PROFILES_PER_ROLE
+from sallyport.trust.conditions import HEAVY, weight
+from sallyport.trust.limits import MAX_ITEM_BYTES, MAX_PROFILES_PER_ROLE, MAX_ROLE_WEIGHT
 from sallyport.trust.names import compile_name
 from sallyport.trust.problems import Path, Problem, Problems
 from sallyport.trust.profile_rules import profile_document
-from sallyport.trust.profiles import FORMAT, Profile, compile_conditions, load_anchor, load_profile
+from sallyport.trust.profiles import FORMAT, Profile, exact_values, load_anchor, load_profile
 
 __all__ = [
     "SALLYPORT_NAMESPACE",
@@ -205,12 +206,20 @@ def _check_role(role: str, profiles: list[Document], problems: Problems) -> None
             f"the profiles of {role} take {size} bytes and may take {MAX_ITEM_BYTES}",
             "shorten their policies and lists, or use several roles",
         )
+    values = sum(weight(one["condition"]) for one in profiles)
+    if values > MAX_ROLE_WEIGHT:
+        problems.add(
+            path,
+            f"the conditions of {role} expect {values} values (a pattern, an ARN or a network counts for "
+            f"{HEAVY}) and may expect {MAX_ROLE_WEIGHT}",
+            "expect something that many have in common, such as a group or an app role",
+        )
     _check_overlaps(role, [one for one in profiles if one["effect"] == "allow"], problems)
 
 
 def _check_overlaps(role: str, profiles: list[Document], problems: Problems) -> None:
     terms = [json.dumps([one[term] for term in _TERMS], sort_keys=True) for one in profiles]
-    exact = [_exact_values(one) for one in profiles]
+    exact = [exact_values(one) for one in profiles]
     for i, one in enumerate(profiles):
         for j in range(i):
             other = profiles[j]
@@ -227,14 +236,3 @@ def _check_overlaps(role: str, profiles: list[Document], problems: Problems) -> 
                     f"both this profile and {other['name']!r} could match for {role}, on different terms",
                     "give both a priority, and not the same; the higher one wins",
                 )
-
-
-def _exact_values(profile: Document) -> dict[str, frozenset[str]]:
-    """Return the values that keys must have exactly, as far as they are the same for everybody."""
-    return {
-        condition.key: frozenset(value.source for value in condition.values)
-        for condition in compile_conditions(
-            {k: v for k, v in profile["condition"].items() if k == "StringEquals"}
-        )
-        if condition.is_static
-    }

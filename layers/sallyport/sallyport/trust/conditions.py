@@ -276,6 +276,24 @@ def operator_names() -> tuple[str, ...]:
     return (*plain, _NULL, *(f"{quantifier}:{name}" for quantifier in QUANTIFIERS for name in plain))
 
 
+# What a pattern, an ARN or a network takes of a function's memory, against a plain value.
+HEAVY: Final = 4
+
+
+def weight(blocks: Mapping[str, Mapping[str, JsonValue]]) -> int:
+    """Return how much the conditions of a profile hold once they are compiled, in plain values."""
+    return sum(
+        (len(expected) if isinstance(expected, list) else 1) * (HEAVY if _is_heavy(name) else 1)
+        for name, block in blocks.items()
+        for expected in block.values()
+    )
+
+
+def _is_heavy(name: str) -> bool:
+    operator = OPERATORS.get(name.rpartition(":")[2].removesuffix(_IF_EXISTS))
+    return operator is not None and (operator.patterns or operator.name.endswith("IpAddress"))
+
+
 # --- compiled conditions --------------------------------------------------------------------------
 
 

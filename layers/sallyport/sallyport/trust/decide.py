@@ -43,13 +43,14 @@ from sallyport.trust.token_claims import check_azp, check_roles, terms_in_token
 _MAX_HINTS: Final = 3
 
 
-def authorize(
+def authorize(  # noqa: PLR0913 - all but three of them by name
     identity: Identity,
     request: ExchangeRequest,
     profiles: Sequence[Profile],
     *,
     disabled: Collection[str],
     now: datetime,
+    others: Sequence[str] = (),
 ) -> Decision:
     """Decide, and say why.
 
@@ -59,6 +60,7 @@ def authorize(
         profiles: the profiles of the role that is asked for.
         disabled: what is switched off, as ``profile#<name>`` and ``anchor#<name>``.
         now: the time of the request.
+        others: names of the role's profiles on other trust anchors, for the trace alone.
     """
     # (1) Is the anchor itself still trusted?
     if f"anchor#{identity.anchor_name}" in disabled:
@@ -75,12 +77,13 @@ def authorize(
         _look(profile, identity, request, facts, switched_off=f"profile#{profile.name}" in disabled)
         for profile in profiles
     ]
+    trace += [ProfileTrace(profile=name, outcome="not-matched", reason="other-anchor") for name in others]
     # (3) and (4): does one of them say no?
     for outcome in ("denied", "disabled"):
         for one in trace:
             if one.outcome == outcome:
                 return Decision(_blocked(one), tuple(trace))
-    matched = [one for one in zip(profiles, trace, strict=True) if one[1].outcome == "allowed"]
+    matched = [one for one in zip(profiles, trace, strict=False) if one[1].outcome == "allowed"]
     if not matched:
         return Decision(_nothing_matched(request, trace), tuple(trace))
     # (5) Which of them wins? The name decides where validation saw that it does not matter.

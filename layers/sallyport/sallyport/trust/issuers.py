@@ -106,6 +106,8 @@ _V2_ISSUER: Final = re.compile(rf"https://(?P<host>[a-z.]+)/(?P<tenant>{_GUID})/
 _MANY_TENANTS: Final = frozenset({"common", "organizations", "consumers"})
 # The tenant of all personal Microsoft accounts: anybody can have one.
 _CONSUMERS: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
+# Microsoft's own, from which Sentinel and other services ask on behalf of every customer.
+_SERVICES: Final = frozenset({"33e01921-4d64-4f8c-a055-5bdaffd5e33d", "f8cdef31-a31e-4b4a-93e4-5f571e91255a"})
 
 
 def microsoft_tenant(issuer: str, host: str) -> str:
@@ -115,7 +117,7 @@ def microsoft_tenant(issuer: str, host: str) -> str:
         TrustFileError: it is none that a token of one tenant carries.
     """
     segments = {segment.lower() for segment in issuer.split("/")[3:]}
-    if segments & (_MANY_TENANTS | {_CONSUMERS}):
+    if segments & (_MANY_TENANTS | _SERVICES | {_CONSUMERS}):
         raise refuse(
             "this issuer stands for every tenant or for everybody, so anyone in the world could ask",
             "write the address of your own tenant, with its GUID",
@@ -164,10 +166,32 @@ GRAPH_AUDIENCES: Final = frozenset(
 
 # --- who ------------------------------------------------------------------------------------------
 
-# What the fixed part of a pattern must consist of at least, so that it names somebody.
-_SOMETHING: Final = r".+"
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What names somebody: a whole value must look like ``value``, and a pattern begin like ``beginning``.
+
+    Without a ``beginning`` only whole values name somebody. With ``own`` the beginning must also go beyond
+    what subjects have in common everywhere.
+    """
+
+    value: str = r".+"
+    beginning: str | None = None
+    own: bool = False
+
+
 # Only the value itself names somebody; its beginning is anybody's.
-EXACT: Final = ""
+EXACT: Final = Least()
+_OWN: Final = Least(beginning=r".+", own=True)
+_OBJECT: Final = Least(_GUID)
+# Beneath a group or an owner.
+_PATH: Final = Least(r"[^/]+/.+", r"[^/]+/.*")
+
+
+def _first(name: str, what: str = r"[^:]+") -> Least:
+    """Return the form of subjects that begin with a name and a customer."""
+    return Least(rf"{name}{what}(?::.*)?", rf"{name}{what}:.*")
+
 
 # What every subject of certain issuers begins with: a pattern that fixes no more opens the issuer to all.
 COMMON_BEGINNINGS: Final = (
@@ -185,34 +209,50 @@ COMMON_BEGINNINGS: Final = (
     "https://",
     "arn:aws:",
 )
+_DELIMITERS: Final = ":/|@.,_-#"
+# Shorter ones could all be listed: one or two characters have about as many spellings as a condition
+# may have values. One that ends at a delimiter is somebody's whole name.
+_MIN_BEGINNING: Final = 4
+
+
+def is_own(beginning: str) -> bool:
+    """Tell whether the beginning of a subject goes beyond what many subjects have in common."""
+    if any(common.startswith(beginning) for common in COMMON_BEGINNINGS):
+        return False
+    # What stands before the first | is the connection, such as google-oauth2: anybody can come by it.
+    own = beginning.partition("|")[2] if "|" in beginning else beginning
+    for common in COMMON_BEGINNINGS:
+        own = own.removeprefix(common)
+    return len(own) >= _MIN_BEGINNING or (own[-1:] in tuple(_DELIMITERS) and own.strip(_DELIMITERS) != "")
+
 
 # Keys that the issuer assigns, so that nobody can choose them, by dialect.
-_WHO: Final[Mapping[Dialect, Mapping[str, str]]] = {
+_WHO: Final[Mapping[Dialect, Mapping[str, Least]]] = {
     Dialect.ENTRA: {
-        "token:oid": _SOMETHING,
-        "token:appid": _SOMETHING,
-        "token:azp": _SOMETHING,
-        "token:roles": _SOMETHING,
-        "token:xms_mirid": r"/(?i:subscriptions)/[^/]+/.*",
+        "token:oid": _OBJECT,
+        "token:appid": _OBJECT,
+        "token:azp": _OBJECT,
+        "token:roles": _OWN,
+        "token:xms_mirid": Least(r"/(?i:subscriptions)/[^/]+/.+", r"/(?i:subscriptions)/[^/]+/.*"),
     },
     Dialect.GITHUB: {
-        "token:sub": _SOMETHING,
-        "token:repository": r"[^/]+/.*",
-        "token:repository_id": _SOMETHING,
-        "token:repository_owner": _SOMETHING,
-        "token:repository_owner_id": _SOMETHING,
+        "token:sub": _OWN,
+        "token:repository": _PATH,
+        "token:repository_id": EXACT,
+        "token:repository_owner": EXACT,
+        "token:repository_owner_id": EXACT,
     },
     Dialect.COGNITO: {
-        "token:sub": _SOMETHING,
-        "token:client_id": _SOMETHING,
+        "token:sub": EXACT,
+        "token:client_id": EXACT,
         # In an ID token the audience is the app client.
-        "token:aud": _SOMETHING,
-        "token:cognito:groups": _SOMETHING,
+        "token:aud": EXACT,
+        "token:cognito:groups": _OWN,
     },
     Dialect.PLAIN: {
-        "token:sub": _SOMETHING,
-        "token:azp": _SOMETHING,
-        "token:client_id": _SOMETHING,
+        "token:sub": _OWN,
+        "token:azp": _OWN,
+        "token:client_id": _OWN,
     },
 }
 
@@ -221,20 +261,29 @@ _WHO: Final[Mapping[Dialect, Mapping[str, str]]] = {
 class SharedIssuer:
     """An issuer at which anybody in the world can have a subject.
 
-    ``who`` says which keys tell its customers apart, and what the fixed part of a pattern on them
-    must look like to name one customer; ``EXACT`` takes no pattern.
+    ``who`` says which keys tell its customers apart, and what must name one of them.
     """
 
     title: str
-    who: Mapping[str, str]
+    who: Mapping[str, Least]
+
+
+def _people(title: str) -> SharedIssuer:
+    """Return an issuer whose subjects say nothing but which account somebody has there."""
+    return SharedIssuer(title, {"token:sub": EXACT})
 
 
 _GITHUB: Final = SharedIssuer(
     "GitHub Actions",
     {
-        "token:sub": r"(?:repo|repository):[^/:]+/.*|repository_owner:[^:]+:.*"
-        r"|(?:repository_id|repository_owner_id):[0-9]+:.*",
-        "token:repository": r"[^/]+/.*",
+        # What a repository chooses itself (ref, environment, the workflow that it calls) names nobody.
+        "token:sub": Least(
+            r"(?:repo|repository):[^/:]+/[^/:]+(?::.*)?|repository_owner:[^:]+(?::.*)?"
+            r"|(?:repository_id|repository_owner_id):[0-9]+(?::.*)?",
+            r"(?:repo|repository):[^/:]+/.*|repository_owner:[^:]+:.*"
+            r"|(?:repository_id|repository_owner_id):[0-9]+:.*",
+        ),
+        "token:repository": _PATH,
         "token:repository_id": EXACT,
         "token:repository_owner": EXACT,
         "token:repository_owner_id": EXACT,
@@ -244,21 +293,28 @@ _GITHUB: Final = SharedIssuer(
 _GITLAB: Final = SharedIssuer(
     "GitLab",
     {
-        "token:sub": r"project_path:[^/:]+/.*",
-        "token:project_path": r"[^/]+/.*",
-        "token:namespace_path": r"[^/]+/.*",
+        "token:sub": Least(r"project_path:[^/:]+/[^:]+(?::.*)?", r"project_path:[^/:]+/.*"),
+        "token:project_path": _PATH,
+        "token:namespace_path": Least(beginning=r"[^/]+/.*"),
         "token:project_id": EXACT,
         "token:namespace_id": EXACT,
     },
 )
+_TURBONOMIC: Final = _people("IBM Turbonomic")
+# AWS's list (IAM User Guide, "Identity-provider controls for shared OIDC providers") and what else is
+# known to serve everybody from one address.
 _SHARED: Final[Mapping[str, SharedIssuer]] = {
     "token.actions.githubusercontent.com": _GITHUB,
+    "vstoken.actions.githubusercontent.com": _GITHUB,
+    "oidc-configuration.audit-log.githubusercontent.com": SharedIssuer(
+        "GitHub's audit log", {"token:sub": Least(r"https://github\.com/[^/]+")}
+    ),
     "gitlab.com": _GITLAB,
     "accounts.google.com": SharedIssuer("Google", {"token:sub": EXACT, "token:email": EXACT}),
     "agent.buildkite.com": SharedIssuer(
         "Buildkite",
         {
-            "token:sub": r"organization:[^:]+:.*",
+            "token:sub": _first("organization:"),
             "token:organization_id": EXACT,
             "token:organization_slug": EXACT,
             "token:pipeline_id": EXACT,
@@ -267,7 +323,7 @@ _SHARED: Final[Mapping[str, SharedIssuer]] = {
     "oidc.circleci.com": SharedIssuer(
         "CircleCI",
         {
-            "token:sub": r"org/[^/]+/.*",
+            "token:sub": Least(r"org/[^/]+/.+", r"org/[^/]+/.*"),
             "token:oidc.circleci.com/project-id": EXACT,
             "token:oidc.circleci.com/org-id": EXACT,
         },
@@ -275,7 +331,7 @@ _SHARED: Final[Mapping[str, SharedIssuer]] = {
     "app.terraform.io": SharedIssuer(
         "HCP Terraform",
         {
-            "token:sub": r"organization:[^:]+:.*",
+            "token:sub": _first("organization:"),
             "token:terraform_organization_id": EXACT,
             "token:terraform_project_id": EXACT,
             "token:terraform_workspace_id": EXACT,
@@ -283,39 +339,66 @@ _SHARED: Final[Mapping[str, SharedIssuer]] = {
     ),
     "oidc.vercel.com": SharedIssuer(
         "Vercel",
-        {"token:sub": r"owner:[^:]+:.*", "token:owner_id": EXACT, "token:project_id": EXACT},
+        {"token:sub": _first("owner:"), "token:owner_id": EXACT, "token:project_id": EXACT},
     ),
     "api.bitbucket.org": SharedIssuer(
         "Bitbucket",
         {
-            "token:sub": r"\{[^}]+\}:.*",
+            "token:sub": _first("", r"\{[^}]+\}"),
             "token:repositoryUuid": EXACT,
             "token:workspaceUuid": EXACT,
         },
     ),
     "oidc.codefresh.io": SharedIssuer(
-        "Codefresh", {"token:sub": r"account:[^:]+:.*", "token:account_id": EXACT}
+        "Codefresh", {"token:sub": _first("account:"), "token:account_id": EXACT}
     ),
-    "api.pulumi.com": SharedIssuer("Pulumi", {"token:sub": r"pulumi:deploy:org:[^:]+:.*"}),
-    "cognito-identity.amazonaws.com": SharedIssuer("Amazon Cognito identity pools", {"token:sub": EXACT}),
-    "appleid.apple.com": SharedIssuer("Apple", {"token:sub": EXACT}),
+    "api.pulumi.com": SharedIssuer("Pulumi", {"token:sub": _first("pulumi:[a-z]+:org:")}),
+    "scalr.io": SharedIssuer("Scalr", {"token:sub": _first("account:")}),
+    "proidc.upbound.io": SharedIssuer("Upbound", {"token:sub": Least(r"mcp:[^/:]+/.+", r"mcp:[^/:]+/.*")}),
+    "login.salesforce.com": SharedIssuer(
+        "Salesforce",
+        {
+            "token:sub": Least(
+                r"https://login\.salesforce\.com/id/[^/]+/.+", r"https://login\.salesforce\.com/id/[^/]+/.*"
+            )
+        },
+    ),
+    # A user's id there is the workspace's own, so it alone names nobody.
+    "slack.com": SharedIssuer("Slack", {"token:https://slack.com/team_id": EXACT}),
+    "studio.datachain.ai": _people("DVC Studio"),
+    "tokens.cloud.shisho.dev": _people("Shisho Cloud"),
+    "sandboxes.cloud": _people("sandboxes.cloud"),
+    "cognito-identity.amazonaws.com": _people("Amazon Cognito identity pools"),
+    "appleid.apple.com": _people("Apple"),
+    "limited.facebook.com": _people("Facebook"),
+    "www.facebook.com": _people("Facebook"),
+    "www.linkedin.com": _people("LinkedIn"),
+    "access.line.me": _people("LINE"),
+    "id.twitch.tv": _people("Twitch"),
+    "discord.com": _people("Discord"),
+    # These share their hosts with issuers that have one operator each.
+    "rh-oidc.s3.us-east-1.amazonaws.com/22ejnvnnturfmt6km08idd0nt4hekbn7": _TURBONOMIC,
+    "rh-oidc.s3.us-east-1.amazonaws.com/23e3sd27sju1hoou6ohfs68vbno607tr": _TURBONOMIC,
+    "rh-oidc.s3.us-east-1.amazonaws.com/23ne21h005qjl3n33d8dui5dlrmv2tmg": _TURBONOMIC,
+    "rh-oidc.s3.us-east-1.amazonaws.com/24jrf12m5dj7ljlfb4ta2frhrcoadm26": _TURBONOMIC,
+    "oidc.op1.openshiftapps.com/2f785sojlpb85i7402pk3qogugim5nfb": _TURBONOMIC,
+    "oidc.op1.openshiftapps.com/2c51blsaqa9gkjt0o9rt11mle8mmropu": _TURBONOMIC,
 }
 
 
-def shared(host: str) -> SharedIssuer | None:
+def shared(host: str, path: str = "") -> SharedIssuer | None:
     """Return what is known about a shared issuer, ``None`` where one operator owns all subjects."""
-    return _SHARED.get(host)
+    return _SHARED.get(host) or _SHARED.get(f"{host}/{path.strip('/')}")
 
 
-def who_keys(dialect: Dialect, host: str, issuance: Issuance) -> Mapping[str, str]:
-    """Return the keys that say who somebody is, and what a pattern on each must fix at least."""
-    found = shared(host)
-    if found is not None:
-        return found.who
+def who_keys(dialect: Dialect, world: SharedIssuer | None, issuance: Issuance) -> Mapping[str, Least]:
+    """Return the keys that say who somebody is, and what must stand in each to name somebody."""
+    if world is not None:
+        return world.who
     keys = _WHO[dialect]
     if dialect is Dialect.ENTRA and issuance is Issuance.WEB_IDENTITY:
         # There the role's own trust policy can look at nothing else.
-        return {**keys, "token:sub": _SOMETHING}
+        return {**keys, "token:sub": EXACT}
     return keys
 
 

@@ -32,10 +32,14 @@ MAX_JWKS_HOSTS: Final = 10
 MIN_KEYS_MAX_AGE: Final = 3_600
 MAX_KEYS_MAX_AGE: Final = 7 * 86_400
 
-# All profiles of a role are one item of the trust table, which DynamoDB limits to 400 KB; the rest
-# is room for its keys and for what a later version may add.
-MAX_PROFILES_PER_ROLE: Final = 100
-MAX_ITEM_BYTES: Final = 350_000
+# All profiles of a role are one item of the trust table. A function holds hundreds of them compiled
+# (three to five times as large), so an item stays far below the 400 KB that DynamoDB takes.
+MAX_PROFILES_PER_ROLE: Final = 50
+MAX_ITEM_BYTES: Final = 64_000
+# A value compiles to some 240 bytes and a pattern, ARN or network to some 1,000, however short it is, so
+# all that a role's conditions expect takes some 250 KB; and a token can have it tried on every group it
+# has, so this bounds the time as well.
+MAX_ROLE_WEIGHT: Final = 1_000
 # More would make the role item and every decision on it grow without use.
 MAX_CONDITIONS: Final = 50
 MAX_CONDITION_VALUES: Final = 200

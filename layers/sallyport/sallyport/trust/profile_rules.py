@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any, Final
 
 from sallyport.errors import TrustFileError
@@ -10,10 +11,10 @@ from sallyport.trust.anchor_rules import Place, check_name, seconds
 from sallyport.trust.conditions import MATCH, Condition, compile_condition
 from sallyport.trust.facts import X509
 from sallyport.trust.issuers import (
-    COMMON_BEGINNINGS,
-    EXACT,
+    Least,
     check_issuer,
     has_azp,
+    is_own,
     shared,
     subject_keys,
     who_keys,
@@ -79,6 +80,8 @@ _PATTERNS_INSTEAD: Final = {
     "ArnEquals": "ArnLike",
     "ArnNotEquals": "ArnNotLike",
 }
+# No request was ever made before there was a Sallyport.
+_BEFORE_EVERY_REQUEST: Final = "2026-01-01T00:00:00Z"
 # What Entra's verifier accepts as nothing but a GUID.
 _GUIDS: Final = frozenset({"token:oid", "token:tid"})
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -162,9 +165,9 @@ def _conditions(declared: Declared, anchor: OidcAnchor, problems: Problems) -> l
             with problems.at(*path):
                 condition = compile_condition(operator, key, expected)
                 _check_reachable([key, *(k for value in condition.values for k in value.keys)])
-                _check_exact(condition, anchor)
                 found.append(condition)
-                if _says_nothing(condition):
+                _check_exact(condition, anchor)
+                if _says_nothing(condition, anchor):
                     raise refuse(
                         "this can never be met" if condition.negated else "this excludes nobody",
                         "name what is expected, or leave the condition out; "
@@ -198,8 +201,10 @@ def _check_exact(condition: Condition, anchor: OidcAnchor) -> None:
                 )
 
 
-def _says_nothing(condition: Condition) -> bool:
-    """Tell whether one of the expected values is met by everything."""
+def _says_nothing(condition: Condition, anchor: OidcAnchor) -> bool:
+    """Tell whether the expected values together are met by everything."""
+    if _is_given(condition, anchor):
+        return True
     if condition.base in ("StringLike", "StringNotLike"):
         return any(
             matches_anything(value.source) or _is_itself(value, condition) for value in condition.values
@@ -210,12 +215,39 @@ def _says_nothing(condition: Condition) -> bool:
             for value in condition.values
         )
     if condition.base.endswith("IpAddress"):
-        return any(value.source.endswith("/0") for value in condition.values)
+        return _is_everywhere([value.source for value in condition.values])
     if condition.base == "Bool":
         return {"true", "false"} <= {value.source.lower() for value in condition.values}
     return condition.base.startswith("String") and any(
         _is_itself(value, condition) for value in condition.values
     )
+
+
+def _is_given(condition: Condition, anchor: OidcAnchor) -> bool:
+    """Tell whether everybody meets a condition on what is known of every request to an anchor."""
+    if condition.key == "token:iss":
+        return _takes_all(condition, [anchor.issuer])
+    if condition.key == "token:aud":
+        # An exact audience says something: a list of audiences does not meet it.
+        patterns = any(has_wildcard(value.source) for value in condition.values)
+        return patterns and _takes_all(condition, anchor.audiences)
+    return (
+        condition.key == "request:Time"
+        and condition.base.startswith("DateGreaterThan")
+        and _takes_all(condition, [_BEFORE_EVERY_REQUEST])
+    )
+
+
+def _takes_all(condition: Condition, values: Iterable[str]) -> bool:
+    return all(condition.judge(value, condition.test) == MATCH for value in values)
+
+
+def _is_everywhere(networks: Iterable[str]) -> bool:
+    """Tell whether networks together are all addresses of one version of IP."""
+    each = [ip_network(network) for network in networks]
+    v4 = collapse_addresses(one for one in each if isinstance(one, IPv4Network))
+    v6 = collapse_addresses(one for one in each if isinstance(one, IPv6Network))
+    return any(one.prefixlen == 0 for one in v4) or any(one.prefixlen == 0 for one in v6)
 
 
 def _is_itself(value: Template, condition: Condition) -> bool:
@@ -282,9 +314,9 @@ def _check_who(
         host = check_issuer(anchor.issuer)
     except TrustFileError:
         return
-    world = shared(host)
-    keys = who_keys(anchor.dialect, host, issuance)
-    says_who = any(_names_somebody(condition, keys.get(condition.key)) for condition in conditions)
+    world = shared(host, anchor.issuer.partition("//")[2].partition("/")[2])
+    keys = who_keys(anchor.dialect, world, issuance)
+    says_who = any(_names_somebody(condition, keys.get(condition.key), anchor) for condition in conditions)
     unconditional = declared.get("unconditional", False)
     choices = ", ".join(keys)
     if world is not None and not says_who:
@@ -305,27 +337,28 @@ def _check_who(
         )
 
 
-def _names_somebody(condition: Condition, least: str | None) -> bool:
+def _names_somebody(condition: Condition, least: Least | None, anchor: OidcAnchor) -> bool:
     """Tell whether a condition is one on who: positive, and every value of it fixes enough."""
     if (
         least is None
         or condition.base not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
         or condition.if_exists
         or condition.quantifier == "ForAllValues"
+        or (condition.key == "token:aud" and _takes_all(condition, anchor.audiences))
     ):
         return False
     return all(value.is_literal and _fixes(condition, value.source, least) for value in condition.values)
 
 
-def _fixes(condition: Condition, value: str, least: str) -> bool:
+def _fixes(condition: Condition, value: str, least: Least) -> bool:
     beginning = literal_prefix(value)
     if condition.base == "StringEquals" or beginning == value:
-        return True
-    if least == EXACT or re.fullmatch(least, beginning, re.DOTALL) is None:
+        return re.fullmatch(least.value, value, re.DOTALL) is not None
+    if least.beginning is None or re.fullmatch(least.beginning, beginning, re.DOTALL) is None:
         return False
     if beginning.startswith("arn:") and beginning.count(":") < _ARN_COLONS:
         return False
-    return not any(common.startswith(beginning) for common in COMMON_BEGINNINGS)
+    return not least.own or is_own(beginning)
 
 
 # --- terms ----------------------------------------------------------------------------------------

@@ -62,6 +62,14 @@ class Profile:
     looks_at_azp: bool = field(default=False)
 
 
+@dataclass(frozen=True, slots=True)
+class RoleProfiles:
+    """The profiles of one role, as one trust anchor sees them: its own, and the names of the others."""
+
+    own: tuple[Profile, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 def load_anchor(document: Document) -> OidcAnchor:
     """Make an anchor of what the trust table holds.
 
@@ -102,6 +110,24 @@ def load_profile(document: Document) -> Profile:
         raise _malformed(error) from error
 
 
+def load_role(document: Document, anchor_id: str) -> RoleProfiles:
+    """Make of a role's item the profiles that one anchor's identities can have.
+
+    The others are not even loaded: how long a denial takes must not tell a stranger how much of
+    somebody else's there is under a role's name.
+
+    Raises:
+        UnavailableError: the document is not one that this version wrote or understands.
+    """
+    try:
+        profiles: list[Document] = [*document["profiles"]]
+        own = [one for one in profiles if one["anchor_id"] == anchor_id]
+        others = tuple(str(one["name"]) for one in profiles if one["anchor_id"] != anchor_id)
+    except (KeyError, TypeError) as error:
+        raise _malformed(error) from error
+    return RoleProfiles(tuple([load_profile(one) for one in own]), others)
+
+
 def compile_conditions(blocks: Mapping[str, Mapping[str, Any]]) -> tuple[Condition, ...]:
     """Compile a ``condition`` block: every operator on every key must be met.
 
@@ -113,6 +139,16 @@ def compile_conditions(blocks: Mapping[str, Mapping[str, Any]]) -> tuple[Conditi
         for operator, block in blocks.items()
         for key, expected in block.items()
     )
+
+
+def exact_values(document: Document) -> dict[str, frozenset[str]]:
+    """Return the values that keys must have exactly, as far as they are the same for everybody."""
+    exact = {name: block for name, block in document["condition"].items() if name == "StringEquals"}
+    return {
+        condition.key: frozenset(value.source for value in condition.values)
+        for condition in compile_conditions(exact)
+        if condition.is_static
+    }
 
 
 def compile_tags(rules: Sequence[Document], transitive: Sequence[str]) -> tuple[TagRule, ...]:

@@ -14,20 +14,24 @@ WILDCARDS: Final = "*?"
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern: the pieces between asterisks; one piece alone means there was none."""
+    """A compiled pattern: the pieces between asterisks; one piece alone means there was none.
+
+    ``least`` is the length of the shortest value that fits.
+    """
 
     pieces: tuple[str, ...]
+    least: int
 
     def matches(self, value: str) -> bool:
         """Tell whether the whole of ``value`` fits; too long a value never does."""
         first = self.pieces[0]
         if len(self.pieces) == 1:
             return len(value) == len(first) and _fits(first, value, 0)
-        if len(value) > MAX_MATCHED_LENGTH:
+        if not self.least <= len(value) <= MAX_MATCHED_LENGTH:
             return False
         last = self.pieces[-1]
         end = len(value) - len(last)
-        if end < len(first) or not _fits(first, value, 0) or not _fits(last, value, end):
+        if not _fits(first, value, 0) or not _fits(last, value, end):
             return False
         at = len(first)
         for piece in self.pieces[1:-1]:
@@ -42,7 +46,8 @@ def pattern(text: str) -> Pattern:
     """Compile a pattern."""
     pieces = text.split("*")
     # Neighbouring asterisks say no more than one.
-    return Pattern((pieces[0], *(piece for piece in pieces[1:-1] if piece), *pieces[1:][-1:]))
+    kept = (pieces[0], *(piece for piece in pieces[1:-1] if piece), *pieces[1:][-1:])
+    return Pattern(kept, sum(map(len, kept)))
 
 
 def literal_prefix(text: str) -> str:
@@ -71,6 +76,9 @@ def _find(piece: str, value: str, start: int, end: int) -> int:
     """Return the first place of ``piece`` in ``value[start:end]``, or -1."""
     if "?" not in piece:
         return value.find(piece, start, end)
+    # Before anything is built: a token can bring thousands of short values.
+    if end - start < len(piece):
+        return -1
     # Shift-and: bit i of ``state`` says that the last i + 1 characters fit the first i + 1 of the
     # piece, so every character of the value is looked at once, whatever came before.
     anywhere = sum(1 << i for i, wanted in enumerate(piece) if wanted == "?")

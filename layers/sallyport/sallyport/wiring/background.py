@@ -63,7 +63,7 @@ def key_refresh(
 
 def publisher(settings: PublishSettings) -> Publisher:
     """Return what publishes records from the table's stream."""
-    return Publisher(putter(settings.records_bus), keeper(settings.dead_letter_queue))
+    return Publisher(putter(settings.records_bus), keeper(settings.dead_letter_queue), telemetry().alarm)
 
 
 def auditor(

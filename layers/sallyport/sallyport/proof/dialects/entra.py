@@ -53,8 +53,21 @@ GRAPH_AUDIENCES = frozenset(f"https://{host}" for cloud in CLOUDS for host in cl
     "00000003-0000-0000-c000-000000000000",  # Microsoft Graph
     "00000002-0000-0000-c000-000000000000",  # its predecessor
 }
-USER_CLAIMS = ("upn", "unique_name", "preferred_username")
+USER_CLAIMS = (
+    "amr",
+    "email",
+    "family_name",
+    "given_name",
+    "ipaddr",
+    "name",
+    "preferred_username",
+    "unique_name",
+    "upn",
+)
 """Claims that only a user has; looked at where ``idtyp`` does not settle it."""
+
+CLIENT_CLAIMS = {"1.0": "appid", "2.0": "azp"}
+"""By version, where an access token says which application it was issued to. ID tokens do not say it."""
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ISSUER = re.compile(rf"https://(?P<host>[a-z.]+)/(?P<tenant>{_GUID.pattern})(?P<rest>/|/v2\.0)")
@@ -104,7 +117,7 @@ def _establish(claims: Claims, anchor: OidcAnchor) -> Who:
     if _named(claims, ARM_AUDIENCES) and not anchor.allow_arm_audience:
         raise refusal("arm-audience", f"aud is {shown(claims.get('aud'))}")
     # (d) An application, not a user.
-    notes = _application(claims)
+    notes = _application(claims, issuer.version)
     # (e) Which one: oid is unique in its tenant and never reused; sub is per pair and only checked for form.
     oid = claims.get("oid")
     if not isinstance(oid, str) or not _GUID.fullmatch(oid):
@@ -114,8 +127,12 @@ def _establish(claims: Claims, anchor: OidcAnchor) -> Who:
     return Who(subject=oid, unique_id=unique_id(claims, "uti"), notes=notes)
 
 
-def _application(claims: Claims) -> tuple[str, ...]:
-    """Refuse users' tokens. ``idtyp`` decides where the resource asks for it, else what only users have."""
+def _application(claims: Claims, version: str) -> tuple[str, ...]:
+    """Refuse users' tokens.
+
+    ``idtyp`` decides where the resource asks for it; else what only users have, and that the token
+    is not one about a signed-in user (an ID token), which names no client.
+    """
     if "scp" in claims:
         raise refusal("user-token", f"scp is {shown(claims['scp'])}")
     if "idtyp" in claims:
@@ -125,6 +142,9 @@ def _application(claims: Claims) -> tuple[str, ...]:
     users = [name for name in USER_CLAIMS if name in claims]
     if users:
         raise refusal("user-token", f"It has {', '.join(users)}.")
+    client = claims.get(CLIENT_CLAIMS[version])
+    if not isinstance(client, str) or not _GUID.fullmatch(client):
+        raise refusal("user-token", f"idtyp is absent and {CLIENT_CLAIMS[version]} is {shown(client)}")
     return ("idtyp-absent",)
 
 
