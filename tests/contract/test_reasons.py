@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "layers" / "sallyport" / "sallyport"
-PAGES = ("docs/reasons.md", "docs/verification.md")
+PAGES = ("docs/reasons.md", "docs/verification.md", "docs/verification-x509.md")
 # Functions that make an error of their first argument, besides the error classes themselves.
 MAKERS = {"refusal", "_unavailable", "Denial"}
 REASON = re.compile(r"[a-z]+(?:-[a-z]+)*")
