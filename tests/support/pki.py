@@ -54,6 +54,22 @@ def _ec(curve: type[ec.EllipticCurve]) -> Callable[[], Key]:
     return lambda: ec.generate_private_key(curve())
 
 
+def _with_long_exponent() -> Key:
+    """Return an RSA key whose public exponent has 89 bits: legal, and twice as slow to verify with."""
+    numbers = key("rsa-2048").private_numbers()
+    exponent = (1 << 89) - 1
+    private = pow(exponent, -1, (numbers.p - 1) * (numbers.q - 1))
+    return rsa.RSAPrivateNumbers(
+        p=numbers.p,
+        q=numbers.q,
+        d=private,
+        dmp1=rsa.rsa_crt_dmp1(private, numbers.p),
+        dmq1=rsa.rsa_crt_dmq1(private, numbers.q),
+        iqmp=numbers.iqmp,
+        public_numbers=rsa.RSAPublicNumbers(exponent, numbers.public_numbers.n),
+    ).private_key()
+
+
 GOOD_KINDS: Mapping[str, Callable[[], Key]] = {
     "rsa-2048": _rsa(2048),
     "rsa-3072": _rsa(3072),
@@ -69,6 +85,7 @@ GOOD_KINDS: Mapping[str, Callable[[], Key]] = {
 
 BAD_KINDS: Mapping[str, Callable[[], Key]] = {
     "rsa-1024": _rsa(1024),
+    "rsa-2048-long-exponent": _with_long_exponent,
     "rsa-2040": _rsa(2040),
     "p-224": _ec(ec.SECP224R1),
     "secp256k1": _ec(ec.SECP256K1),
@@ -774,6 +791,22 @@ def a_certificate_in_base64url() -> Presentation:
     return with_header(one, "x-amz-x509", text[:-8] + "-_-_-_==")
 
 
+@refused("certificate-malformed", good=lambda: signed(_padded()))
+def spare_bits_in_base64() -> Presentation:
+    """The same octets in a second spelling, signed as such."""
+    text = b64(_padded().der)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = text.rstrip("=")[-1]
+    spelled = text.rstrip("=")[:-1] + alphabet[alphabet.index(last) + 1]
+    return signed(_padded(), headers={"x-amz-x509": spelled.ljust(len(text), "=")})
+
+
+@cache
+def _padded() -> Holder:
+    """Return a certificate whose length leaves spare bits at the end of its base64."""
+    return next(one for one in (leaf(subject="a" * n) for n in range(1, 10)) if len(one.der) % 3)
+
+
 @refused("certificate-malformed")
 def white_space_in_base64() -> Presentation:
     """Line ends are taken off by clients; a space is no letter of it."""
@@ -803,7 +836,12 @@ def no_certificate_at_all() -> Presentation:
 @refused("certificate-too-large", good=lambda: signed(_of_size(1_000)))
 def a_certificate_beyond_every_key() -> Presentation:
     """Filled up with an extension that nobody reads."""
-    return signed(_of_size(16_400))
+    return signed(a_certificate_beyond_every_key_itself())
+
+
+def a_certificate_beyond_every_key_itself() -> Holder:
+    """Return it without a request."""
+    return _of_size(16_400)
 
 
 def _of_size(size: int) -> Holder:
@@ -960,6 +998,28 @@ def _hosts(count: int) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.DNSName(f"{n}.example.com") for n in range(count)])
 
 
+@refused("leaf-names", good=lambda: signed(leaf(None, _uri(1_024))))
+def a_uri_beyond_every_workload() -> Presentation:
+    """Tags and conditions end far below."""
+    return signed(leaf(None, _uri(1_025)))
+
+
+def _uri(size: int) -> Extension:
+    text = "spiffe://example.com/".ljust(size, "a")
+    return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(text)]), False
+
+
+@refused(
+    "leaf-names", good=lambda: signed(leaf(subject=name("web", (ObjectIdentifier("2.5.4.45"), "\x20A"))))
+)
+def a_name_of_bits() -> Presentation:
+    """X.500's unique identifier is a bit string, and no text that anything could be compared with."""
+    one = leaf(subject=name("web", (ObjectIdentifier("2.5.4.45"), "\0A")))
+    return signed(
+        rewritten(one, root(), bytes.fromhex("060355042d0c020041"), bytes.fromhex("060355042d03020041"))
+    )
+
+
 @refused("leaf-names", good=lambda: signed(leaf(subject=_units(12))))
 def a_subject_longer_than_a_table_s_key() -> Presentation:
     """Twenty units with sixty-four letters each."""
@@ -1068,6 +1128,22 @@ def an_rsa_key_of_1024_bits() -> Presentation:
 def an_rsa_key_of_2040_bits() -> Presentation:
     """A byte less than the least."""
     return signed(leaf(kind="rsa-2040"))
+
+
+@refused("leaf-key")
+def an_rsa_key_with_a_long_exponent() -> Presentation:
+    """Whoever makes it so makes verification slow, and nothing safer."""
+    return signed(leaf(kind="rsa-2048-long-exponent"))
+
+
+@refused("leaf-key", good=lambda: signed(leaf(kind="rsa-2048")))
+def an_rsa_key_for_pss_alone() -> Presentation:
+    """RFC 4055 §1.2: it may verify nothing else, and the protocol's RSA is PKCS #1 v1.5."""
+    one = leaf(kind="rsa-2048")
+    parts = elements(inside(one.certificate.tbs_certificate_bytes))
+    bits = elements(inside(parts[6]))[1]
+    parts[6] = der(0x30, der(0x30, bytes.fromhex("06092a864886f70d01010a")), bits)
+    return signed(resigned(one, root(), der(0x30, *parts)))
 
 
 @refused("leaf-key", good=lambda: signed(leaf(kind="p-384")))
@@ -1717,6 +1793,12 @@ def a_list_without_an_end() -> bytes:
     return ecdsa_signed(der(0x30, version, algorithm_, issuer, begins, *rest), root())
 
 
+@refused_list("crl-malformed", good=lambda: crl(root(), begins=NOW - SECOND, ends=NOW))
+def a_list_that_ends_when_it_begins() -> bytes:
+    """It never was in force."""
+    return crl(root(), begins=NOW, ends=NOW)
+
+
 @refused_list("crl-malformed")
 def an_entry_that_cannot_be_read() -> bytes:
     """Its reason is no reason of RFC 5280."""
@@ -1739,6 +1821,17 @@ def a_list_of_an_authority_that_may_not_sign_lists() -> bytes:
 @cache
 def _signs_no_lists() -> Holder:
     return authority("Signs no lists", root(), (usage("key_cert_sign"), True))
+
+
+@refused_list("crl-foreign", against=lambda: anchor(root(), keeps=[_says_no_usage()]))
+def a_list_of_an_authority_that_does_not_say_what_it_may() -> bytes:
+    """No key usage at all, where RFC 5280 §4.2.1.3 wants one of every authority."""
+    return crl(_says_no_usage())
+
+
+@cache
+def _says_no_usage() -> Holder:
+    return authority("Says no usage", root(), without={x509.KeyUsage})
 
 
 @refused_list("crl-signature")

@@ -102,6 +102,16 @@ class TestReading:
         finally:
             tracemalloc.stop()
 
+    @pytest.mark.parametrize("critical", [True, False])
+    def test_what_changes_nothing_may_be_critical(self, *, critical: bool) -> None:
+        known = (x509.AuthorityKeyIdentifier(b"k", None, None), critical)
+        date = (x509.InvalidityDate(datetime(2026, 1, 1)), critical)  # noqa: DTZ001 - the library wants it naive
+        assert serials(pki.crl(pki.root(), 7, extensions=[known], entry_extensions=[date])) == [7]
+
+    def test_what_is_unknown_may_be_there_if_it_does_not_insist(self) -> None:
+        unknown = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), False)
+        assert serials(pki.crl(pki.root(), 7, extensions=[unknown], entry_extensions=[unknown])) == [7]
+
     def test_two_authorities_of_one_name_may_each_sign(self) -> None:
         old, new = (pki.authority("Rolling", key_name=key) for key in ("old", "new"))
         for by in (old, new):

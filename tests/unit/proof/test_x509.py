@@ -230,6 +230,7 @@ class TestPurposes:
 
 BAD_AUTHORITIES: list[tuple[Callable[[], bytes], str]] = [
     (lambda: b"\x30\x00", "authority-malformed"),
+    (lambda: pki.a_certificate_beyond_every_key_itself().der, "authority-malformed"),
     (lambda: pki.version_one(pki.root()).der, "authority-version"),
     (lambda: pki.leaf().der, "authority-not-ca"),
     (lambda: pki.authority(without={x509.BasicConstraints}).der, "authority-not-ca"),
@@ -286,6 +287,24 @@ class TestAnchors:
         assert load_bundle(f"# ours\n{pem}".encode()) == tuple(ders)
         with pytest.raises(ValueError, match=r"."):
             load_bundle(b"no certificate")
+
+
+class TestDiagnosis:
+    def test_a_missing_intermediate_is_named(self) -> None:
+        with pytest.raises(UntrustedCertificateError) as refused:
+            pki.a_missing_intermediate().verify()
+        assert "CN=Issuing" in refused.value.detail
+
+    def test_the_highest_name_is_the_one_that_is_missing(self) -> None:
+        below = pki.authority("Below", pki.issuing())
+        with pytest.raises(UntrustedCertificateError) as refused:
+            pki.signed(pki.leaf(below), chain=[below]).verify()
+        assert "CN=Issuing" in refused.value.detail
+
+    def test_a_hierarchy_that_is_complete_and_another_is_named_by_the_leaf_s_issuer(self) -> None:
+        with pytest.raises(UntrustedCertificateError) as refused:
+            pki.a_stranger_s_certificate().verify()
+        assert "CN=Stranger" in refused.value.detail
 
 
 class TestHosts:
@@ -445,6 +464,28 @@ class TestBounds:
         ):
             bag = list(itertools.starmap(crossed, pairs))
             assert self.cost(pki.signed(pki.leaf(bag[0]), chain=bag)) < 0.05
+
+    @pytest.mark.parametrize("without", [set(), {x509.BasicConstraints}])
+    def test_a_workload_s_certificate_does_not_make_authorities_of_its_friends(
+        self, without: set[type]
+    ) -> None:
+        # Its key issues one of the five, so that they hang together with the anchor, but for its own rank.
+        own = pki.leaf(subject="own", without=without)
+        key = pki.key("p-521", "friend")
+        friend = pki.name("Friend")
+
+        def by(issuer: x509.Name, signer: object) -> pki.Holder:
+            made = pki.certificate(
+                subject=friend,
+                public=key.public_key(),
+                issuer=issuer,
+                signer=signer,
+                extensions=pki.AUTHORITY_EXTENSIONS,
+            )
+            return pki.Holder(made, key)
+
+        friends = [by(pki.name("own"), own.key), *(by(friend, key) for _ in range(3))]
+        assert self.cost(pki.signed(pki.leaf(friends[0]), chain=[own, *friends])) < 0.05
 
     def test_a_chain_of_the_largest_nonsense_is_refused_at_once(self) -> None:
         big = pki.Holder(pki.leaf(kind="ml-dsa-87").certificate, None)

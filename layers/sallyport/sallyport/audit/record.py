@@ -361,7 +361,7 @@ def _first(pairs: Iterable[tuple[str, int]], most: int) -> list[tuple[str, int]]
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
 
 
 def _dump(value: object) -> str:

@@ -52,7 +52,6 @@ from sallyport.proof.canonical import (
 )
 from sallyport.proof.certificates import (
     MAX_CERTIFICATE_BYTES,
-    MAX_SERIAL_BITS,
     STRONG_SIGNATURES,
     PublicKey,
     constrains_directory_names,
@@ -390,7 +389,7 @@ def _check_leaf(request: UnverifiedRequest, anchor: X509Anchor, now: datetime) -
     leaf, authorization = request.leaf, request.authorization
     if leaf.version is not x509.Version.v3:
         raise refusal("leaf-version", f"It is {leaf.version.name}.")
-    if leaf.serial_number != authorization.serial or leaf.serial_number.bit_length() > MAX_SERIAL_BITS:
+    if leaf.serial_number != authorization.serial:
         raise refusal("serial-mismatch")
     if now < leaf.not_valid_before_utc:
         raise refusal("leaf-not-yet-valid", f"It begins {leaf.not_valid_before_utc.isoformat()}.")
