@@ -27,6 +27,9 @@ def path(
     leaf: pki.Holder, *intermediates: pki.Holder, to: pki.Holder | None = None
 ) -> list[x509.Certificate]:
     """Build a path as ``proof.x509`` does, with nothing of ours around it."""
+    authorities = ExtensionPolicy.webpki_defaults_ca().require_present(
+        x509.BasicConstraints, Criticality.AGNOSTIC, None
+    )
     leaves = (
         ExtensionPolicy.webpki_defaults_ee()
         .may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
@@ -38,7 +41,7 @@ def path(
         .store(Store([(to or pki.root()).certificate]))
         .time(pki.NOW)
         .max_chain_depth(5)
-        .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=leaves)
+        .extension_policies(ca_policy=authorities, ee_policy=leaves)
         .build_client_verifier()
     )
     return verifier.verify(leaf.certificate, [one.certificate for one in intermediates]).chain
@@ -171,8 +174,13 @@ class TestItLeavesToUs:
 
     def test_basic_constraints_must_be_critical_unless_a_policy_says_otherwise(self) -> None:
         loose = issuing((x509.BasicConstraints(ca=True, path_length=None), False))
+        assert path(pki.leaf(loose), loose)
+        web = PolicyBuilder().store(Store([pki.root().certificate])).time(pki.NOW)
+        web = web.extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
+        )
         with pytest.raises(VerificationError):
-            path(pki.leaf(loose), loose)
+            web.build_client_verifier().verify(pki.leaf(loose).certificate, [loose.certificate])
 
     def test_a_time_without_zone_is_taken_for_utc(self) -> None:
         builder = PolicyBuilder().time(pki.NOW.replace(tzinfo=None))

@@ -31,7 +31,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
-    Policy,
     PolicyBuilder,
     Store,
     VerificationError,
@@ -508,21 +507,15 @@ def _authorities(certificates: tuple[bytes, ...], intermediates: tuple[bytes, ..
         ) from error
 
 
-def _is_authority(
-    _policy: Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints
-) -> None:
-    if not constraints.ca:
-        raise ValueError("not a certificate authority")
-
-
 def _policies(*, any_purpose: bool) -> tuple[ExtensionPolicy, ExtensionPolicy]:
     """Return what authorities' and leaves' extensions must be: the library's rules, less the web's.
 
-    Private authorities leave basicConstraints not critical, and leaves without alternative names or key
-    identifiers are common there. ``_check_purpose`` has looked at the leaf's purposes.
+    Private authorities leave basicConstraints not critical (that they say cA is checked in any case), and
+    leaves without alternative names or key identifiers are common there. ``_check_purpose`` has looked at
+    the leaf's purposes.
     """
     authorities = ExtensionPolicy.webpki_defaults_ca().require_present(
-        x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority
+        x509.BasicConstraints, Criticality.AGNOSTIC, None
     )
     if any_purpose:
         authorities = authorities.may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
