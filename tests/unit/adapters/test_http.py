@@ -2,9 +2,12 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
 from cryptography.hazmat.primitives import serialization
 
 from sallyport.adapters import http
@@ -12,6 +15,22 @@ from sallyport.adapters.http import MAX_RESPONSE_BYTES, NetworkError, TimeLimits
 from tests.support.loopback import Server, answer, authority, drip, endless, raw
 
 LIMITS = TimeLimits(connect=0.5, read=0.5)
+
+
+@pytest.fixture(autouse=True)
+def _closed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A pool lives as long as its function; a test's must not leave sockets to the tests after it."""
+    made: list[urllib3.PoolManager] = []
+    real = urllib3.PoolManager
+
+    def pool_manager(*arguments: Any, **named: Any) -> urllib3.PoolManager:
+        made.append(real(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(urllib3, "PoolManager", pool_manager)
+    yield
+    for one in made:
+        one.clear()
 
 
 def send(url: str, limits: TimeLimits = LIMITS) -> http.HttpResponse:

@@ -105,7 +105,7 @@ def change(name: str, *, old: str | None = OLD, by: dict[str, str] | None = None
 def test_a_record_that_ends_with_its_time_is_no_news(expected: dict[str, Any]) -> None:
     bus = Bus()
     assert bus.publish({"Records": [expected]}) == []
-    assert bus.put_records == bus.kept == bus.alarms == []
+    assert (bus.put_records, bus.kept, bus.alarms) == ([], [], [])
 
 
 @pytest.mark.parametrize(

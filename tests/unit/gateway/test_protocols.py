@@ -163,6 +163,32 @@ def test_a_body_is_bounded_before_it_is_decoded() -> None:
     assert read_event({"body": "a" * 100}, max_body=100).body == b"a" * 100
 
 
+def test_a_large_body_is_not_even_decoded() -> None:
+    """What is no base64 would be noticed by decoding it."""
+    with pytest.raises(RequestError) as refusal:
+        read_event({"body": "\u00e9" * 10_000, "isBase64Encoded": True}, max_body=100)
+    assert refusal.value.reason == "body-too-large"
+
+
+def form_request(body: bytes) -> HttpRequest:
+    return HttpRequest("/", {"content-type": ("application/x-www-form-urlencoded",)}, {}, body)
+
+
+def test_the_parameters_of_a_form_are_counted_before_they_are_read() -> None:
+    with pytest.raises(RequestError) as refusal:
+        sts_query.read(form_request(b"&".join(b"a%d=b" % number for number in range(33))))
+    assert refusal.value.reason == "body-not-form"
+
+
+@pytest.mark.parametrize("value", ["true", '"900"', "900.5", "[900]"])
+def test_a_duration_is_a_whole_number(value: str) -> None:
+    body = f'{{"roleArn":"arn:aws:iam::111122223333:role/a","durationSeconds":{value}}}'.encode()
+    request = HttpRequest("/", {"authorization": ("Bearer a.b.c",)}, {}, body)
+    with pytest.raises(RequestError) as refusal:
+        credentials_json.read(request)
+    assert refusal.value.reason == "member-type"
+
+
 @pytest.mark.parametrize("text", ["QQ", "QQ==\n", "Q Q=", "QQ=é", "====", "-_8="])
 def test_base64_has_one_spelling(text: str) -> None:
     with pytest.raises(RequestError):

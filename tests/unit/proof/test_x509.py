@@ -362,6 +362,12 @@ class TestParameters:
             ({"content": b'{"durationSeconds":899}'}, "parameter-malformed"),
             ({"content": b'{"durationSeconds":43201}'}, "parameter-malformed"),
             ({"content": b'{"roleSessionName":"a"}'}, "parameter-malformed"),
+            ({"content": b'{"roleSessionName":7}'}, "parameter-malformed"),
+            (
+                {"content": pki.body(instanceProperties={f"{n}": "v" for n in range(51)})},
+                "parameter-malformed",
+            ),
+            ({"content": pki.body(instanceProperties={"n": "v" * 201})}, "parameter-malformed"),
             ({"content": b'{"roleSessionName":"a b"}'}, "parameter-malformed"),
             ({"content": b'{"instanceProperties":[]}'}, "parameter-malformed"),
             ({"content": b'{"instanceProperties":{"a":1}}'}, "parameter-malformed"),
@@ -385,14 +391,17 @@ class TestParameters:
 
     def test_what_is_asked_for_is_read(self) -> None:
         content = pki.body(
-            durationSeconds=900, roleSessionName="deploy-7", instanceProperties={"rack": "7", "ort": "Köln"}
+            durationSeconds=900,
+            roleSessionName="deploy-7",
+            instanceProperties={"rack": "7", "ort": "Köln"} | {f"{n}": "v" * 200 for n in range(48)},
         )
         parameters = parse(pki.signed(query=(), content=content).request).parameters
         assert parameters.trust_anchor_arn == pki.ANCHOR_ARN
         assert parameters.profile_arn == pki.PROFILE_ARN
         assert parameters.role_arn == pki.ROLE_ARN
         assert (parameters.duration, parameters.session_name) == (900, "deploy-7")
-        assert parameters.instance_properties == {"rack": "7", "ort": "Köln"}
+        assert parameters.instance_properties["ort"] == "Köln"
+        assert len(parameters.instance_properties) == 50
 
     def test_an_empty_body_is_no_body(self) -> None:
         assert pki.signed(content=b"").verify().subject

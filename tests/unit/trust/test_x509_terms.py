@@ -1,5 +1,6 @@
 """A certificate's holder gets IAM Roles Anywhere's names and tags, unless somebody else could get them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,13 @@ class TestSourceIdentity:
     def test_an_anchor_beside_others_puts_its_name_in_front(self) -> None:
         assert source_identity(holder("web"), bare_names=False) == "datacenter+CN=3Dweb"
         assert source_identity(holder((ORG, "A")), bare_names=False) == "datacenter+O=3DA"
+
+
+def test_only_a_certificate_has_such_names() -> None:
+    token = replace(holder("web"), certificate=None)
+    for name in (session_name, source_identity):
+        with pytest.raises(DeniedError, match="certificate-missing"):
+            name(token, bare_names=True)
 
 
 class TestSessionName:
@@ -175,6 +183,12 @@ class TestTags:
         with pytest.raises(DeniedError, match="tag-value-illegal"):
             self.tags(identity)
         assert self.tags(identity, Unfit.DROP)[1] == ("tag-dropped:x509Subject/OU",)
+
+    def test_a_part_whose_key_is_too_long_for_a_tag_is_no_tag(self) -> None:
+        attributes = {"x509:Subject/" + "1." * 60: "a"}
+        with pytest.raises(DeniedError, match="tag-value-illegal"):
+            map_tags(attributes, DEFAULT_MAPPING, Unfit.ENCODE)
+        assert map_tags(attributes, DEFAULT_MAPPING, Unfit.DROP)[0] == ()
 
     @pytest.mark.parametrize(
         ("field", "specifier", "keys"),
