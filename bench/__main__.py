@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import growth, hot_path, size, start, table
+from bench import growth, hostile, hot_path, size, start, table
 
 RESULT = Path(__file__).resolve().parent.parent / ".local" / "bench.json"
 
@@ -21,6 +21,7 @@ def main() -> int:
         layer = size.build("local", folder / "local")
         console.print("hot path …")
         rows += hot_path.measure()
+        rows += hostile.measure()
         console.print("init, first answer, memory …")
         rows += start.measure(layer)
         console.print("weighing the layer for Lambda …")

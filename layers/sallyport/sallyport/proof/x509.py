@@ -1,7 +1,7 @@
 """Requests signed with an X.509 key as proof of an outside identity: CreateSession's own form.
 
 ``parse`` takes steps (1) to (5), ``verify_chain`` steps (6) to (10) and ``identify`` the rest;
-``docs/verification.md`` has the same numbers. All are pure. Between the last two, whoever calls looks
+``docs/verification-x509.md`` has the same numbers. All are pure. Between the last two, whoever calls looks
 up which of ``VerifiedChain.links`` are revoked: a chain is no identity before that.
 
 Paths are built in ``proof.certificate_path``; the leaf's own key and purposes are looked at here, because
@@ -67,9 +67,6 @@ MAX_CHAIN = 5
 
 MAX_PATHS = 3
 """Ways in which the path may have been seen: with the stage, without, and as the domain's mapping has it."""
-
-MAX_HOST_CHARS = 261
-"""A name of 255 characters and a port."""
 
 CLAIMED_CHARS = 256
 """How much of an unverified request may go into a log, for each of the things that it says."""
