@@ -56,7 +56,7 @@ def fold_tag_key(key: str) -> str:
     return key.casefold()
 
 
-def _is_tag_text(text: str) -> bool:
+def is_tag_text(text: str) -> bool:
     if _PLAIN_TAG.fullmatch(text) is not None:
         return True
     return all(c in _TAG_PUNCTUATION or unicodedata.category(c)[0] in _TAG_CATEGORIES for c in text)
@@ -78,7 +78,7 @@ def compile_tag(key: str, source: str, *, optional: bool = False, transitive: bo
     Raises:
         TrustFileError: STS would not take the key or the value, whatever the identity.
     """
-    if not 1 <= len(key) <= MAX_TAG_KEY_LENGTH or not _is_tag_text(key):
+    if not 1 <= len(key) <= MAX_TAG_KEY_LENGTH or not is_tag_text(key):
         raise refuse(
             f"{key!r} cannot be a tag key",
             f"use 1 to {MAX_TAG_KEY_LENGTH} letters, digits, spaces and _ . : / = + - @",
@@ -87,7 +87,7 @@ def compile_tag(key: str, source: str, *, optional: bool = False, transitive: bo
         raise refuse(f"tag keys that begin as {key!r} does are reserved", "choose another key")
     value = parse(source)
     length = sum(map(len, value.literals))
-    if length > MAX_TAG_VALUE_LENGTH or not all(map(_is_tag_text, value.literals)):
+    if length > MAX_TAG_VALUE_LENGTH or not all(map(is_tag_text, value.literals)):
         raise refuse(
             "STS would not take this tag value",
             f"use at most {MAX_TAG_VALUE_LENGTH} letters, digits, spaces and _ . : / = + - @",
@@ -117,7 +117,7 @@ def render_tags(rules: tuple[TagRule, ...], facts: Facts) -> tuple[tuple[Session
 
 def _tag_value(rule: TagRule, facts: Facts) -> str:
     value = fill(rule.value, facts)
-    if len(value) > MAX_TAG_VALUE_LENGTH or not _is_tag_text(value):
+    if len(value) > MAX_TAG_VALUE_LENGTH or not is_tag_text(value):
         raise DeniedError(
             "tag-value-illegal",
             f"STS does not take the value of the tag {rule.key!r}",

@@ -24,7 +24,7 @@ from typing import Final
 from sallyport.errors import DeniedError
 from sallyport.model import CertificateFacts, Identity, JsonValue, SessionTag
 from sallyport.trust.limits import MAX_TAG_KEY_LENGTH, MAX_TAG_VALUE_LENGTH
-from sallyport.trust.mapping import _is_tag_text
+from sallyport.trust.mapping import is_tag_text
 from sallyport.trust.names import CALLER_MARK, encode, shorten
 from sallyport.trust.problems import refuse
 
@@ -191,4 +191,4 @@ def _joined(key: str, value: JsonValue) -> tuple[str, bool]:
     values = _values(key, value)
     text = "/".join(values)
     mistaken = "=" in text or (len(values) > 1 and any("/" in one for one in values))
-    return text, _is_tag_text(text) and not mistaken
+    return text, is_tag_text(text) and not mistaken
