@@ -238,7 +238,8 @@ def check_web_identity(identity: Identity, anchor: OidcAnchor, credentials: Cred
     """
     issuer = anchor.issuer.removeprefix("https://")
     provider = (credentials.provider or "").partition(":oidc-provider/")[2] or credentials.provider or ""
-    # `azp` decides the audience for STS where it is present (facts: AWS looks at it before `aud`).
+    # Where `azp` is present, STS goes by it and not by `aud`
+    # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html).
     audiences = _audiences(identity)
     if credentials.subject != identity.attributes.get("token:sub"):
         raise DeniedError("sts-subject-differs", "STS read another subject from the token")

@@ -92,7 +92,7 @@ def test_a_removed_profile_in_whose_place_no_other_can_win_narrows(other: dict[s
         ({}, {"replay": "once"}, "replay", "narrows"),
         ({}, {"allow_arm_audience": True}, "allow_arm_audience", "widens"),
         ({}, {"keys_max_age": "48h"}, "keys_max_age", "widens"),
-        ({}, {"keys_max_age": "2h"}, "keys_max_age", "narrows"),
+        ({}, {"keys_max_age": "4h"}, "keys_max_age", "narrows"),
         ({}, {"jwks_hosts": ["keys.example.com"]}, "jwks_hosts", "widens"),
         ({}, {"local_discovery": "http://127.0.0.1/"}, "local_discovery", "widens"),
         ({"local_discovery": "http://127.0.0.1/"}, {}, "local_discovery", "unknown"),

@@ -84,7 +84,7 @@ def test_what_is_stored_survives_json() -> None:
 
 def test_an_anchor_is_stored_whole() -> None:
     document = anchor(
-        algorithms=["RS256", "ES256"], replay="once", keys_max_age="2h", jwks_hosts=["keys.example.com"]
+        algorithms=["RS256", "ES256"], replay="once", keys_max_age="4h", jwks_hosts=["keys.example.com"]
     )
     (contoso,) = compiled(document).anchors
     assert contoso.dialect is Dialect.ENTRA
@@ -92,7 +92,7 @@ def test_an_anchor_is_stored_whole() -> None:
     assert contoso.audiences == {"urn://team-a"}
     assert contoso.algorithms == ("RS256", "ES256")
     assert contoso.replay is Replay.ONCE
-    assert contoso.keys_max_age == 7_200
+    assert contoso.keys_max_age == 14_400
     assert contoso.jwks_hosts == ("keys.example.com",)
     assert contoso.arn == f"arn:aws:rolesanywhere:eu-central-1:{ACCOUNT}:trust-anchor/{contoso.id}"
 
@@ -377,7 +377,7 @@ def test_only_microsofts_tokens_have_an_audience_of_azure_resource_manager() -> 
         {"algorithms": ["none"]},
         {"algorithms": ["HS256"]},
         {"replay": "twice"},
-        {"keys_max_age": "59m"},
+        {"keys_max_age": "2h"},
         {"keys_max_age": "8d"},
         {"keys_max_age": "24h\n"},
         {"keys_max_age": "24"},

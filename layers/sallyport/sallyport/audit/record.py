@@ -1,6 +1,7 @@
 """The record of one exchange: filled in as facts become known, put once, whatever the outcome.
 
-Pure. A record is at most 64 KB by construction: every string is cut to ``MAX_TEXT`` characters and
+Pure. A record is at most 64 KB by construction: every string of an outsider is cut to ``MAX_TEXT`` characters (our own
+sentences to twice that) and
 every list to a stated length with a count of the rest. No token and no credential is in it: a proof
 appears as the SHA-256 of its signed bytes, a policy as the SHA-256 of its text.
 """

@@ -47,8 +47,8 @@ MAX_PAYLOAD_CHARS = 18_000
 MAX_SIGNATURE_CHARS = 1_366
 """The signature of an RSA key of 8,192 bits."""
 
-MAX_ISSUER_CHARS = 512
-"""IAM allows 255 for a provider's URL."""
+MAX_ISSUER_CHARS = 255
+"""What IAM allows for a provider's URL, and what `validate` allows for an anchor's."""
 
 MAX_TIME = 253_402_300_799 - 86_400
 """A day before the end of the year 9999, which is where datetime ends: whoever adds a leeway has room."""

@@ -165,7 +165,7 @@ def _check_audiences(declared: dict[str, Any], dialect: Dialect, problems: Probl
 def _keys_max_age(text: str) -> int:
     age = seconds(text)
     if not MIN_KEYS_MAX_AGE <= age <= MAX_KEYS_MAX_AGE:
-        raise refuse(f"keys cannot be believed for {text}", "choose 1h to 7d")
+        raise refuse(f"keys cannot be believed for {text}", "choose 3h to 7d")
     return age
 
 

@@ -27,9 +27,9 @@ MAX_AUDIENCE_LENGTH: Final = 512
 MAX_AUDIENCES: Final = 100
 # Each is one more place that may speak for the issuer.
 MAX_JWKS_HOSTS: Final = 10
-# The schedule confirms keys every few minutes to an hour; a shorter belief would turn one missed run
-# into an outage, a longer one would let a withdrawn key live for more than a week.
-MIN_KEYS_MAX_AGE: Final = 3_600
+# The schedule confirms keys every hour. Below three, one run that is missed and one that is late would be
+# an outage; above a week, a withdrawn key would live for longer than anybody remembers it.
+MIN_KEYS_MAX_AGE: Final = 3 * 3_600
 MAX_KEYS_MAX_AGE: Final = 7 * 86_400
 
 # All profiles of a role are one item of the trust table. A function holds hundreds of them compiled

@@ -119,7 +119,7 @@ _OIDC_ANCHOR: Final = _object(
         ),
         "keys_max_age": _duration(
             "Keys' longest age",
-            "How long keys are believed that no fetch has confirmed: 1h to 7d.",
+            "How long keys are believed that no fetch has confirmed: 3h to 7d.",
             "24h",
         ),
         "jwks_hosts": _list(
