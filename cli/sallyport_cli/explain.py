@@ -15,8 +15,11 @@ from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import NAME_WIDTH, Line, say_json, say_lines
 
-_EXCHANGE_ID = re.compile(r"[0-9a-f]{32}|unverified-[0-9a-f]{32}")
-"""What the functions make, and what the records of a minute's unverified exchanges are called."""
+_CORRECTION = "-correction"
+"""Ends the id of a record that says what became of a session after its own record was put."""
+
+_EXCHANGE_ID = re.compile(rf"[0-9a-f]{{32}}(?:{_CORRECTION})?|unverified-[0-9a-f]{{32}}")
+"""What the functions make, corrections of theirs, and the records of a minute's unverified exchanges."""
 
 MAX_SHOWN = 512
 """The longest text of a record: its details. What is longer was not written by our functions."""
@@ -84,7 +87,7 @@ def explain(
         aws = Aws()
         found = records.from_table(aws.client("dynamodb"), table, exchange_id) if table else None
         if found is None and log_group:
-            found = records.from_log(aws.client("logs"), log_group, exchange_id)
+            found = records.from_log(aws.client("logs"), log_group, exchange_id.removesuffix(_CORRECTION))
         if found is None:
             raise CommandError(
                 "no-such-exchange",
@@ -94,10 +97,16 @@ def explain(
                 if not log_group
                 else "Check the id, the account and the Region; records and logs are kept for a stated time.",
             )
+        # Records never change: a session that was dropped after its record was put has a second one.
+        correction = None
+        if table and found.source == "table" and "corrects" not in found.record:
+            correction = records.from_table(aws.client("dynamodb"), table, exchange_id + _CORRECTION)
         if json_:
-            say_json({"source": found.source, "record": found.record})
+            corrected = {"correction": correction.record} if correction else {}
+            say_json({"source": found.source, "record": found.record, **corrected})
             return
-        say_lines(explanation(found.record, source=found.source))
+        last = correction or found
+        say_lines(explanation(last.record, source=last.source))
 
 
 def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable[Line]:
@@ -107,6 +116,10 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     heading = _OUTCOMES.get(outcome, f"outcome: {shown(outcome) or 'not recorded'}")
     yield Line(_INVALID if of_form else heading, _STYLES.get(outcome, "bold"), 2)
     yield from _fields(record, ("id", "time", "route", "source_ip", "user_agent"))
+    if record.get("corrects"):
+        yield Line(
+            f"  (corrects the record {shown(_text(record['corrects']))}, which was put first)", "dim", 2
+        )
     if source == "log":
         yield Line("  (from the function's log, which says less than a record)", "dim", 2)
     yield from _why(record)

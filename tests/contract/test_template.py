@@ -422,6 +422,15 @@ def test_nobody_but_refresh_keys_writes_keys_whatever_their_own_policies_say() -
     assert deny["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(f":{role}")
 
 
+def test_nobody_but_exchanges_spends_and_nobody_takes_back_what_was_spent() -> None:
+    spend, take_back = TABLES["SpentTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (spend["Effect"], spend["Principal"]) == ("Deny", "*")
+    assert spend["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith("-assume-role")
+    assert (take_back["Effect"], take_back["Principal"]) == ("Deny", "*")
+    assert "Condition" not in take_back
+    assert {*spend["Action"], *take_back["Action"]} == EVERY_WRITE
+
+
 def test_only_the_named_operators_write_trust_where_they_are_named() -> None:
     writers = "arn:aws:iam::111122223333:role/platform-*"
     table = resolved("template.yaml", TrustWriters=writers)["Resources"]["TrustTable"]["Properties"]

@@ -69,7 +69,7 @@ def test_only_sts_and_the_one_who_asked_are_told(world: World) -> None:
 def test_nothing_shows_its_secret_in_repr(world: World) -> None:
     token = canary.TOKENS["good"]
     event = query_event(sts_form(token))
-    request = read_event(event)
+    request = read_event(event, sts_query.MAX_BODY_BYTES)
     asked = sts_query.read(request)
     draft = RecordDraft(
         id=ExchangeId("0" * 32), time=world.now, route="POST /", source_ip="192.0.2.7", request=asked

@@ -21,6 +21,15 @@ def asked(calls: list[str]) -> list[str]:
     return [call for call in calls if call.startswith("sts")]
 
 
+def test_an_expired_token_is_the_callers_where_the_callers_own_went_to_sts(world: World) -> None:
+    """The function's own credentials sign AssumeRole alone."""
+    world.aws.faults["sts"] = lambda: sts_error(400, "ExpiredToken")
+    answer = world.query(V2, RoleArn=NIGHTLY)
+    assert answer["statusCode"] == 403
+    assert world.record_of(answer)["reason"] == "ExpiredToken"
+    assert world.query()["statusCode"] == 503
+
+
 # Regions
 
 

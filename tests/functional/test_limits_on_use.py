@@ -150,6 +150,17 @@ def test_a_spent_proof_in_a_thiefs_hands_uses_up_none_of_its_owners_grants(world
     assert world.query(tokens.token(tokens.good_plain(jti="2")), RoleArn=PLAIN_ROLE)["statusCode"] == 200
 
 
+def test_who_is_over_the_limit_with_a_token_that_is_spent_is_not_asked_to_try_again(world: World) -> None:
+    trust = json.loads(json.dumps(world.trust))
+    trust["profiles"]["deployer"]["grants_per_minute"] = 1
+    world.apply(trust)
+    assert world.query(tokens.token(tokens.good_plain(jti="1")), RoleArn=PLAIN_ROLE)["statusCode"] == 200
+    answer = world.query(tokens.token(tokens.good_plain(jti="2")), RoleArn=PLAIN_ROLE)
+    # Throttling would have an SDK send the same token again, which could only be refused.
+    assert answer["statusCode"] == 403
+    assert world.record_of(answer)["reason"] == "profile-rate"
+
+
 @pytest.mark.parametrize(
     ("exp", "status"), [(MAX_TIME, 200), (MAX_TIME + 1, 400), (253_402_300_799, 400), (10**18, 400)]
 )

@@ -17,6 +17,7 @@ from tests.support.world import (
     World,
     credentials_event,
     exchange_id,
+    lines,
     query_event,
     sts_form,
     with_headers,
@@ -68,6 +69,17 @@ def events(
         with_headers(query_event("") | change, headers),
         with_headers(credentials_event("x.y.z", "") | change, headers),
     ]
+
+
+def test_no_parameter_may_come_in_the_address(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Addresses end in logs. All else of these requests is as it should be."""
+    query = {"queryStringParameters": {"a": "b"}, "multiValueQueryStringParameters": {"a": ["b"]}}
+    good = (query_event(sts_form()), credentials_event(tokens.good_token(), {"roleArn": READER}))
+    for event in good:
+        assert world.routes(event)["statusCode"] == 200
+        capsys.readouterr()
+        assert world.routes(event | query)["statusCode"] == 400
+        assert [line["reason"] for line in lines(capsys) if "reason" in line] == ["parameters-in-query"]
 
 
 @SLOW

@@ -72,7 +72,7 @@ GOOD = trust_file(
         ),
     },
     {
-        "contoso": entra(algorithms=["RS256"], jwks_hosts=["k.example.com"], keys_max_age="1h"),
+        "contoso": entra(algorithms=["RS256"], jwks_hosts=["k.example.com"], keys_max_age="4h"),
         "other": plain(),
     },
 )

@@ -208,10 +208,13 @@ class Exchange:
             who = sha256(f"{identity.anchor_id}#{identity.subject}".encode()).hexdigest()
             bucket = f"{grant.profile_id}#{who}#{minute}"
             if not self._spent.count(bucket, grant.grants_per_minute, (minute + 2) * 60):
-                raise ThrottledError(
+                # A client that is throttled tries again with the same proof, which would be useless here.
+                spent = identified.anchor.replay is Replay.ONCE
+                raise (DeniedError if spent else ThrottledError)(
                     "profile-rate",
                     f"more than {grant.grants_per_minute} grants in this minute",
-                    cure="The caller should cache credentials; the profile's grants_per_minute is the limit.",
+                    cure="The caller should cache credentials; the profile's grants_per_minute is the limit."
+                    + (" This token is spent: the next try needs a fresh one." if spent else ""),
                 )
 
     def _end(self, draft: RecordDraft, now: datetime) -> None:

@@ -24,6 +24,7 @@ from sallyport.audit.ledger import RecordExistsError
 from sallyport.errors import UnavailableError
 from sallyport.keys import FetchedKeys
 from sallyport.model import ExchangeId
+from sallyport.trust.limits import MAX_ISSUER_LENGTH
 from tests.support import tokens
 from tests.support.fake_transport import FakeAws, FakeTable
 from tests.support.world import OWN, PLAIN_ROLE, REGION, TRUST, World, compiled
@@ -295,6 +296,15 @@ def test_a_role_that_cannot_be_read_is_unavailable(
     put_role(aws, "r", profiles)
     with pytest.raises(UnavailableError):
         TrustTable(dynamodb, "trust", Clock()).profiles_of_role("r", "1", "b")
+
+
+def test_an_issuer_that_no_anchor_can_have_is_not_looked_for(aws: FakeAws, dynamodb: JsonService) -> None:
+    """Without the marks of the version in force, so that the length alone decides."""
+    table = TrustTable(dynamodb, "trust", Clock())
+    assert table.anchor_of_issuer("https://x.example/" + "a" * (MAX_ISSUER_LENGTH - 17), "1") is None
+    assert aws.calls == []
+    assert table.anchor_of_issuer("https://x.example/" + "a" * (MAX_ISSUER_LENGTH - 18), "1") is None
+    assert len(aws.calls) == 1
 
 
 def test_names_of_somebodys_making_push_out_nothing_real(aws: FakeAws, dynamodb: JsonService) -> None:

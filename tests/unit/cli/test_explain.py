@@ -116,9 +116,9 @@ def records(aws: FakeAws) -> FakeDynamoDb:
     return aws.dynamodb
 
 
-def put(records: FakeDynamoDb, record: object) -> None:
+def put(records: FakeDynamoDb, record: object, record_id: str = ID) -> None:
     text = record if isinstance(record, str) else json.dumps(record)
-    records.items[(ID, "")] = {"id": {"S": ID}, "record": {"S": text}}
+    records.items[(record_id, "")] = {"id": {"S": record_id}, "record": {"S": text}}
 
 
 def words(record: Mapping[str, Any], source: str = "table") -> str:
@@ -195,6 +195,27 @@ def test_credentials_that_were_made_and_not_released_are_not_called_granted() ->
     out = words({**GRANTED, "outcome": "failed", "reason": "record-failed"})
     assert "no credentials were given" in out
     assert "decided, but not released" in out
+
+
+@pytest.mark.parametrize("asked", [ID, f"{ID}-correction"])
+def test_a_record_that_was_corrected_is_explained_by_its_correction(
+    run: Run, records: FakeDynamoDb, asked: str
+) -> None:
+    corrected = {"id": f"{ID}-correction", "corrects": ID, "outcome": "failed", "reason": "record-failed"}
+    put(records, GRANTED)
+    put(records, {**GRANTED, **corrected}, f"{ID}-correction")
+    out = run("explain", asked).stdout
+    assert out.startswith("FAILED: on our side; no credentials were given\n")
+    assert f"corrects the record {ID}," in out
+    assert "GRANTED" not in out
+
+
+def test_the_json_has_the_record_and_its_correction(run: Run, records: FakeDynamoDb) -> None:
+    correction = {**GRANTED, "corrects": ID, "outcome": "failed"}
+    put(records, GRANTED)
+    put(records, correction, f"{ID}-correction")
+    answer = json.loads(run("explain", ID, "--json").stdout)
+    assert answer == {"source": "table", "record": GRANTED, "correction": correction}
 
 
 def test_what_was_only_claimed_is_marked_as_unverified_in_every_line() -> None:
@@ -309,7 +330,18 @@ def test_an_unknown_exchange_is_one_sentence_with_the_next_step(run: Run, record
 
 @pytest.mark.parametrize(
     "exchange_id",
-    ["", "a b", 'x" || "y', "a\x1b[31m", "0f9d2c4be0c54f6f", ID.upper(), "f" * 33, "é", "unverified-1"],
+    [
+        "",
+        "a b",
+        'x" || "y',
+        "a\x1b[31m",
+        "0f9d2c4be0c54f6f",
+        ID.upper(),
+        "f" * 33,
+        "é",
+        "unverified-1",
+        "x-correction",
+    ],
 )
 def test_what_is_no_exchange_id_is_not_looked_up(run: Run, records: FakeDynamoDb, exchange_id: str) -> None:
     result = run("explain", "--", exchange_id)

@@ -247,6 +247,23 @@ def test_changes_of_conditions_and_the_other_way_round_for_a_denying_profile(
     assert found == {"condition": opposite}
 
 
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_a_value_that_may_not_fill_is_not_judged(effect: str) -> None:
+    """What cannot be filled makes a whole condition fail, so that taking it away lets somebody in."""
+    operator = "StringLike" if effect == "allow" else "StringNotLike"
+    who = {"StringEquals": {"token:oid": OID}}
+    before = {"condition": {**who, operator: {"token:a": ["xxxx", "${token:c}"]}}, "effect": effect}
+    after = {"condition": {**who, operator: {"token:a": ["xxxx"]}}, "effect": effect}
+    assert of_profile(before, after) == {"condition": "unknown"}
+    assert of_profile(after, before) == {"condition": "unknown"}
+
+
+def test_names_of_a_callers_own_and_of_a_template_are_other_names() -> None:
+    own = {"accept_session_name": True}
+    assert of_profile({}, own)["accept_session_name"] == "widens"
+    assert of_profile(own, {})["accept_session_name"] == "unknown"
+
+
 def test_a_denying_profile_with_fewer_roles_widens() -> None:
     deny = {"effect": "deny"}
     assert of_profile({"roles": [ROLE, OTHER_ROLE], **deny}, deny) == {"roles": "widens"}

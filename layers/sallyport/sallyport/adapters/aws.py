@@ -28,7 +28,6 @@ class AwsError(SallyportError):
 
     def __init__(self, code: str, status: int) -> None:
         super().__init__(code, f"HTTP {status}")
-        self.http_status = status
 
 
 # Codes with which a service asks for another try, over JSON and Query protocols alike.
@@ -44,6 +43,9 @@ THROTTLES = frozenset(
     }
 )
 SERVER_ERRORS = 500
+
+# DynamoDB's version of the protocol.
+_JSON = "application/x-amz-json-1.0"
 
 # A second try finds a connection that the other side had closed; a third would be the client's.
 ATTEMPTS = 2
@@ -118,17 +120,11 @@ class JsonService:
     Args:
         service: where and as whom.
         target: the protocol's ``X-Amz-Target`` prefix.
-        version: the content type's version (``1.0`` or ``1.1``).
-        attempts: how often a call is tried when nothing, a throttle or a 5xx comes back.
     """
 
-    def __init__(
-        self, service: SignedService, *, target: str, version: str = "1.0", attempts: int = ATTEMPTS
-    ) -> None:
+    def __init__(self, service: SignedService, *, target: str) -> None:
         self._service = service
         self._target = target
-        self._type = f"application/x-amz-json-{version}"
-        self.attempts = attempts
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call an operation; returns the parsed answer.
@@ -138,9 +134,9 @@ class JsonService:
             UnavailableError: no usable answer after all attempts.
         """
         body = json.dumps(arguments, separators=(",", ":")).encode()
-        headers = {"X-Amz-Target": f"{self._target}.{operation}", "Content-Type": self._type}
+        headers = {"X-Amz-Target": f"{self._target}.{operation}", "Content-Type": _JSON}
         last: UnavailableError | None = None
-        for attempt in range(self.attempts):
+        for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS)
             try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sallyport.audit.publish import DETAIL_TYPE, SOURCE
-from sallyport.errors import RequestError
+from sallyport.errors import SallyportError
 
 Count = Callable[[str, str], bool]
 """Counts a record by its id and outcome; ``False`` if it was counted before."""
@@ -18,14 +18,14 @@ def take(body: str, count: Count) -> bool:
     """Count the record in one queue message; ``False`` if it was there before.
 
     Raises:
-        RequestError: the message is no record that came by the records rule.
+        SallyportError: the message is no record that came by the records rule.
     """
     try:
         event: Mapping[str, Any] = json.loads(body)
         source, kind, detail = event["source"], event["detail-type"], event["detail"]
         record_id, outcome = detail["id"], detail["outcome"]
     except (ValueError, KeyError, TypeError):
-        raise RequestError("not-a-record", "the message is not a record's event") from None
+        raise SallyportError("not-a-record", "the message is not a record's event") from None
     if source != SOURCE or kind != DETAIL_TYPE or not isinstance(record_id, str):
-        raise RequestError("not-a-record", "the message did not come by the records rule")
+        raise SallyportError("not-a-record", "the message did not come by the records rule")
     return count(record_id, str(outcome))

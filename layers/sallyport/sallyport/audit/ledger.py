@@ -30,6 +30,8 @@ SUMMARY_EVERY = timedelta(minutes=1)
 # anything: enough to explain what goes wrong, and a bound on what strangers can make us store. The
 # rest is counted in the summary, and each exchange still has its line in the log.
 MAX_PER_SUBJECT = 10
+# Strangers at one anchor, a public issuer say, must not use up what explains denials at the others.
+MAX_PER_ANCHOR = 50
 MAX_PER_MINUTE = 100
 
 # Distinct addresses counted between two summaries; an attacker with more shares one bucket.
@@ -116,7 +118,8 @@ class Ledger:
                 return
             late = queue.popleft()
             if not self._is_put(late):
-                queue.appendleft(late)
+                # To the back: one record that the table never takes must not hold up the rest.
+                queue.append(late)
                 return
 
     def _is_put(self, late: Late) -> bool:
@@ -156,17 +159,23 @@ class Allowance:
 
     def __init__(self) -> None:
         self._minute = 0
+        self._anchors: Counter[str] = Counter()
         self._subjects: Counter[tuple[str, str]] = Counter()
 
     def take(self, draft: RecordDraft, now: datetime) -> bool:
         """Take one, if one is left. Never holds more subjects than there may be records."""
         minute = int(now.timestamp()) // 60
         if minute != self._minute:
-            self._minute, self._subjects = minute, Counter()
+            self._minute, self._anchors, self._subjects = minute, Counter(), Counter()
         identity = draft.identity
         who = ("", "") if identity is None else (identity.anchor_id, identity.subject)
-        if self._subjects.total() >= MAX_PER_MINUTE or self._subjects[who] >= MAX_PER_SUBJECT:
+        if (
+            self._anchors.total() >= MAX_PER_MINUTE
+            or self._anchors[who[0]] >= MAX_PER_ANCHOR
+            or self._subjects[who] >= MAX_PER_SUBJECT
+        ):
             return False
+        self._anchors[who[0]] += 1
         self._subjects[who] += 1
         return True
 

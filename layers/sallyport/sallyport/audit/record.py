@@ -1,9 +1,9 @@
 """The record of one exchange: filled in as facts become known, put once, whatever the outcome.
 
-Pure. A record is at most 64 KB by construction: every string of an outsider is cut to ``MAX_TEXT`` characters (our own
-sentences to twice that) and
-every list to a stated length with a count of the rest. No token and no credential is in it: a proof
-appears as the SHA-256 of its signed bytes, a policy as the SHA-256 of its text.
+Pure. A record is at most 64 KB by construction: every string of an outsider is cut to ``MAX_TEXT``
+characters (our own sentences to twice that) and every list to a stated length with a count of the
+rest. No token and no credential is in it: a proof appears as the SHA-256 of its signed bytes, a policy
+as the SHA-256 of its text.
 """
 
 import json
@@ -65,7 +65,6 @@ class RecordDraft:
     credentials: Credentials | None = None
     trust_version: str | None = None
     error: SallyportError | None = None
-    notes: list[str] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
@@ -134,7 +133,7 @@ class RecordDraft:
             value["request"] = _request(self.request)
         if self.proof_digest is not None:
             value["proof_sha256"] = self.proof_digest
-        notes = list(self.notes)
+        notes: list[str] = []
         if self.identity is not None:
             value |= _identity(self.identity, self._keys_looked_at())
             notes += self.identity.notes

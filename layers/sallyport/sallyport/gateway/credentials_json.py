@@ -16,6 +16,7 @@ from sallyport.model import Exchanged, ExchangeId, ExchangeRequest, JsonValue, S
 from sallyport.proof.strict_json import parse_object
 
 ROUTE = "POST /credentials"
+# The token is in a header. The longest ARN and the names of a session and a profile take about half of this.
 MAX_BODY_BYTES = 4_096
 _CONTENT_TYPE = "application/json"
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9_.=~+/-]+)", re.IGNORECASE)

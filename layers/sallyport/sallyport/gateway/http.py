@@ -17,9 +17,6 @@ from sallyport.errors import RequestError, SallyportError
 from sallyport.exchange import Arrival, Exchange, new_exchange_id
 from sallyport.model import Exchanged, ExchangeId, ExchangeRequest
 
-# A web identity token (20,000), a policy (2,048) and ten ARNs, percent-encoded at the worst, fit.
-MAX_BODY_BYTES = 98_304
-
 MAX_USER_AGENT = 256
 
 Event = Mapping[str, Any]
@@ -90,7 +87,7 @@ class Routes:
             return protocol.refuse(error, exchange_id)  # type: ignore[no-any-return]
 
 
-def read_event(event: Event, max_body: int = MAX_BODY_BYTES) -> HttpRequest:
+def read_event(event: Event, max_body: int) -> HttpRequest:
     """Return the request in an event; raises ``RequestError`` where its body cannot be read."""
     text = event.get("body") or ""
     # Base64 needs four characters for three bytes; nothing is decoded before it is bounded.

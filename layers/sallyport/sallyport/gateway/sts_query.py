@@ -16,6 +16,7 @@ from sallyport.gateway.http import Answer, HttpRequest, answer
 from sallyport.model import Exchanged, ExchangeId, ExchangeRequest, Secret
 
 ROUTE = "POST /"
+# A web identity token (20,000), a policy (2,048) and ten ARNs, percent-encoded at the worst, fit.
 MAX_BODY_BYTES = 98_304
 ACTION = "AssumeRoleWithWebIdentity"
 VERSION = "2011-06-15"

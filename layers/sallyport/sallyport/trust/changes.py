@@ -212,7 +212,8 @@ _PROFILE_FIELDS: Final[Mapping[str, Judge]] = {
     "source_identity": _lost_is_wider,
     "duration": _longer_is_wider,
     "accept_caller_policy": _true_is_wider,
-    "accept_session_name": _true_is_wider,
+    # A template's names are other names, so that either way somebody gets one he could not have before.
+    "accept_session_name": lambda _before, after: WIDENS if after else UNKNOWN,
     "advisory": _true_is_wider,
     "grants_per_minute": _limit,
 }
@@ -311,7 +312,8 @@ def _flat(blocks: Document) -> dict[tuple[str, str], frozenset[Any]]:
 def _values(name: str, before: frozenset[Any], after: frozenset[Any]) -> EffectOfChange:
     """Judge a changed list of expected values: any one suffices, or with a negated operator none may be."""
     operator = OPERATORS.get(name.rpartition(":")[2].removesuffix("IfExists"))
-    if operator is None:
+    if operator is None or any("${" in str(value) for value in before ^ after):
+        # A value that cannot be filled makes the whole condition fail, so that taking it away admits.
         return UNKNOWN
     if before < after:
         return NARROWS if operator.negated else WIDENS

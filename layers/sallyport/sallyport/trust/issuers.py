@@ -9,6 +9,7 @@ from typing import Final
 from sallyport.model import Dialect, Issuance
 from sallyport.trust.limits import MAX_ISSUER_LENGTH
 from sallyport.trust.problems import refuse
+from sallyport.web_address import parse_web_address
 
 # --- the form of an issuer ------------------------------------------------------------------------
 
@@ -18,8 +19,6 @@ _HOST: Final = re.compile(rf"(?:{_LABEL}\.)+(?=[^.]*[A-Za-z])(?!0[xX]){_LABEL}")
 _ISSUER: Final = re.compile(r"https://(?P<host>[^/:]+)(?P<port>:[0-9]{1,5})?(?P<path>/[!-~]*)?")
 _MAX_PORT: Final = 65_535
 _MAX_HOST_LENGTH: Final = 253
-# An address of this machine; for the local cloud alone.
-_LOOPBACK: Final = re.compile(r"http://(?P<host>localhost|[0-9.]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[!-~]*)?")
 
 
 def is_host(host: str) -> bool:
@@ -75,14 +74,9 @@ def is_address(authority: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether an http address leads to this machine."""
-    found = _LOOPBACK.fullmatch(address)
-    if found is None:
-        return False
-    try:
-        return found["host"] == "localhost" or ip_address(found["host"].strip("[]")).is_loopback
-    except ValueError:
-        return False
+    """Tell whether an http address leads to this machine; for the local cloud alone."""
+    found = parse_web_address(address)
+    return found is not None and not found.secure and found.is_loopback
 
 
 # --- Microsoft ------------------------------------------------------------------------------------
