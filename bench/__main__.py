@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import growth, hostile, hot_path, size, start, table
+from bench import growth, hostile, hostile_requests, hot_path, refresh, size, start, table
 
 RESULT = Path(__file__).resolve().parent.parent / ".local" / "bench.json"
 
@@ -21,16 +21,20 @@ def main() -> int:
         layer = size.build("local", folder / "local")
         console.print("hot path …")
         rows += hot_path.measure()
+        console.print("hostile input …")
         rows += hostile.measure()
+        rows += hostile_requests.measure()
         console.print("init, first answer, memory …")
         rows += start.measure(layer)
         console.print("weighing the layer for Lambda …")
         rows += size.measure(folder)
     if "--quick" not in sys.argv:
         console.print(
-            f"growth: filling a table with {growth.LARGE:,} profiles, which takes a minute or two …"
+            f"growth: filling tables with {growth.LARGE:,} profiles and serials, which takes a few minutes …"
         )
         rows += growth.measure(growth.state())
+        console.print(f"refreshing a list with {growth.LARGE:,} entries …")
+        rows += refresh.measure(growth.LARGE)
     table.show(rows)
     table.save(rows, RESULT)
     console.print(f"also as JSON: {RESULT.relative_to(RESULT.parent.parent)}")

@@ -28,8 +28,8 @@ PAYLOADS = {
 def measure() -> list[Row]:
     """Return the dearest refusal, beside a bare verification of an honest token."""
     world = worlds.build()
-    floor = _cpu(lambda: worlds.bare_decode(world))
-    costs = {name: _cpu(partial(_refused, _token(payload))) for name, payload in PAYLOADS.items()}
+    floor = cpu(lambda: worlds.bare_decode(world))
+    costs = {name: cpu(partial(_refused, _token(payload))) for name, payload in PAYLOADS.items()}
     worst = max(costs, key=costs.__getitem__)
     return [
         Row(
@@ -55,7 +55,8 @@ def _refused(token: str) -> None:
     raise AssertionError("a hostile payload was accepted")
 
 
-def _cpu(call: Callable[[], object]) -> float:
+def cpu(call: Callable[[], object]) -> float:
+    """Return the CPU seconds of one call, after one that warms up."""
     call()
     start = time.process_time()
     for _ in range(CALLS):

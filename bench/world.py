@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sallyport.trust.compile import compile_trust
+from sallyport.trust.compile import CompiledTrust, compile_trust
 
 REGION = "us-east-1"
 ACCOUNT = "111122223333"
@@ -21,6 +21,15 @@ AUDIENCE = "urn://dev-aws-account-team-a"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/team-a-reader"
 OID = "b0c1d2e3-1111-4222-8333-444455556666"
 KID = "bench-key"
+HOST = "sallyport.example.com"
+
+
+def session_policy(name: str) -> dict[str, Any]:
+    """Return a policy with something of the caller's in it."""
+    resource = f"arn:aws:s3:::reports/${{{name}}}/*"
+    allow = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource}
+    return {"Version": "2012-10-17", "Statement": [allow]}
+
 
 TRUST = {
     "version": 1,
@@ -39,16 +48,7 @@ TRUST = {
             "transitive_tags": ["TenantID"],
             "source_identity": "contoso.${token:oid}",
             "session_name": "contoso-${token:oid}",
-            "session_policy": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Action": "s3:GetObject",
-                        "Resource": "arn:aws:s3:::reports/${token:oid}/*",
-                    }
-                ],
-            },
+            "session_policy": session_policy("token:oid"),
             "duration": "1h",
         }
     },
@@ -79,6 +79,7 @@ ENVIRONMENT = {
     "SALLYPORT_RECORDS_TABLE": "records",
     "SALLYPORT_RECORD_DAYS": "400",
     "SALLYPORT_REFRESH_FUNCTION": "refresh",
+    "SALLYPORT_DOMAIN_NAME": HOST,
     "SALLYPORT_STS_REGIONS": REGION,
 }
 
@@ -95,14 +96,24 @@ class World:
 
     def answer(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Answer as DynamoDB would."""
-        if operation == "BatchGetItem":
-            return {"Responses": {name: [] for name in arguments["RequestItems"]}, "UnprocessedKeys": {}}
-        if operation == "GetItem":
-            key = arguments["Key"]
-            table: dict[Any, Any] = self.trust if "version" in key else self.keys
-            item = table.get((key["pk"]["S"], key["version"]["S"]) if "version" in key else key["pk"]["S"])
-            return {} if item is None else {"Item": item}
-        return {}
+        return answer(self.trust, self.keys, operation, arguments)
+
+
+def answer(
+    trust: dict[tuple[str, str], dict[str, Any]],
+    keys: dict[str, dict[str, Any]],
+    operation: str,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """Answer as DynamoDB would, with these items in the tables."""
+    if operation == "BatchGetItem":
+        return {"Responses": {name: [] for name in arguments["RequestItems"]}, "UnprocessedKeys": {}}
+    if operation == "GetItem":
+        key = arguments["Key"]
+        table: dict[Any, Any] = trust if "version" in key else keys
+        item = table.get((key["pk"]["S"], key["version"]["S"]) if "version" in key else key["pk"]["S"])
+        return {} if item is None else {"Item": item}
+    return {}
 
 
 def build() -> World:
@@ -112,11 +123,7 @@ def build() -> World:
     token = jwt.encode(claims(now), private, algorithm="RS256", headers={"kid": KID})
     compiled = compile_trust(TRUST, account=ACCOUNT, region=REGION, partition="aws", local_cloud=False)
     anchor = compiled.anchors[0]
-    trust = {
-        (key, VERSION): {"pk": {"S": key}, "version": {"S": VERSION}, "document": {"S": json.dumps(document)}}
-        for key, document in compiled.items.items()
-    }
-    trust["current", "-"] = {"pk": {"S": "current"}, "version": {"S": "-"}, "current": {"S": VERSION}}
+    trust = trust_items(compiled)
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key())) | {"kid": KID, "use": "sig"}
     jwk.pop("key_ops", None)
     keys = {
@@ -142,13 +149,23 @@ def build() -> World:
         "multiValueHeaders": {
             "Content-Type": ["application/x-www-form-urlencoded"],
             "User-Agent": ["bench"],
-            "Host": ["sallyport.example.com"],
+            "Host": [HOST],
         },
         "requestContext": {"identity": {"sourceIp": "203.0.113.7"}, "path": "/v1/"},
         "body": urlencode(form),
         "isBase64Encoded": False,
     }
     return World(token, private.public_key(), event, trust, keys)
+
+
+def trust_items(compiled: CompiledTrust) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the trust table's items by their keys."""
+    trust = {
+        (key, VERSION): {"pk": {"S": key}, "version": {"S": VERSION}, "document": {"S": json.dumps(document)}}
+        for key, document in compiled.items.items()
+    }
+    trust["current", "-"] = {"pk": {"S": "current"}, "version": {"S": "-"}, "current": {"S": VERSION}}
+    return trust
 
 
 def claims(now: int) -> dict[str, Any]:

@@ -91,6 +91,7 @@ TOOLS = (
     Environment("MiniStack", LOCAL / "ministack", LOCKS / "ministack.txt"),
     Environment("SAM CLI", LOCAL / "sam", LOCKS / "sam.txt"),
     Environment("AWS CLI", LOCAL / "awscli", LOCKS / "awscli.txt"),
+    Environment("iam-rolesanywhere-session", LOCAL / "rolesanywhere", LOCKS / "rolesanywhere.txt"),
 )
 
 

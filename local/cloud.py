@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import ports, processes
+from local import pki, ports, processes
 from local.paths import ENTRA_KEYS, HOME, MINISTACK, ROOT, SAM_COMMAND, VENV, State
 from local.processes import Process
 from local.progress import LocalCloudError
@@ -24,7 +24,19 @@ STS_REGIONS = ("us-east-1", "us-west-2")
 # MiniStack takes the account's number as its operator's key, and this as the secret.
 OPERATOR_SECRET = "test"  # noqa: S105 - an emulator's, on loopback
 
-PORT_NAMES = ("aws", "proxy", "faults", "entra", *(f"sts-{region}" for region in STS_REGIONS))
+PORT_NAMES = (
+    "aws",
+    "proxy",
+    "faults",
+    "entra",
+    "front-door",
+    "front-door-tls",
+    "lists",
+    *(f"sts-{region}" for region in STS_REGIONS),
+)
+
+# One process each, in the order of their names.
+SERVERS = frozenset({"entra", "faults", "front_door", "ministack"})
 
 # Of the caller's environment, what a program needs to run; nothing that says where AWS is or who one is.
 KEPT_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "TERM", "TZ")
@@ -63,6 +75,21 @@ class Cloud:
     def entra(self) -> str:
         """The local Entra, its IMDS and its App Service."""
         return self.url("entra")
+
+    @property
+    def front_door(self) -> str:
+        """The API as clients see it."""
+        return self.url("front-door")
+
+    @property
+    def front_door_tls(self) -> str:
+        """The same with TLS under a certificate of the local authority, for clients that want it."""
+        return f"https://127.0.0.1:{self.ports['front-door-tls']}"
+
+    @property
+    def lists(self) -> str:
+        """Where the local authority publishes its revocation lists."""
+        return self.url("lists")
 
     @property
     def sts_endpoints(self) -> dict[str, str]:
@@ -121,7 +148,7 @@ def sole_use(state: State) -> Iterator[None]:
 def running(state: State) -> Cloud | None:
     """Return the cloud if every server of it runs and answers."""
     found = processes.recorded(state)
-    if {process.name for process in found} != {"ministack", "faults", "entra"}:
+    if {process.name for process in found} != SERVERS:
         return None
     if not all(processes.is_running(process) and processes.answers(process) for process in found):
         return None
@@ -148,8 +175,10 @@ def start(state: State) -> Cloud:
     header = state.folder / "identity-header"
     header.touch(mode=0o600)
     header.write_text(secrets.token_hex(16))
+    pki.ensure(state.pki)
     try:
-        processes.wait_until_up(state, [_ministack(cloud), _faults(cloud), _entra(cloud)])
+        started = [_ministack(cloud), _faults(cloud), _entra(cloud), _front_door(cloud)]
+        processes.wait_until_up(state, started)
     except BaseException:
         stop(state)
         raise
@@ -158,10 +187,10 @@ def start(state: State) -> Cloud:
 
 def stop(state: State) -> list[str]:
     """Stop whatever of this cloud still runs; returns the names of what did."""
-    # In the order of their names: entra, faults, ministack, so that the last to go is the one asked.
+    # In the order of their names: MiniStack, which the others ask, is the last to go.
     stopped = [process.name for process in processes.recorded(state) if processes.stop(state, process)]
     shutil.rmtree(state.temporary, ignore_errors=True)
-    for file in (state.env_file, state.workload_env_file, state.workload_token_file):
+    for file in (state.env_file, state.workload_env_file, state.workload_token_file, state.api):
         file.unlink(missing_ok=True)
     return stopped
 
@@ -225,6 +254,14 @@ def _entra(cloud: Cloud) -> Process:
         header,
     ]
     return _helper(cloud, "entra", arguments, f"{cloud.entra}/health")
+
+
+def _front_door(cloud: Cloud) -> Process:
+    state = cloud.state
+    arguments = ["--port", str(cloud.ports["front-door"]), "--tls", str(cloud.ports["front-door-tls"])]
+    arguments += ["--lists", str(cloud.ports["lists"])]
+    arguments += ["--upstream", str(cloud.ports["aws"]), "--api", str(state.api), "--pki", str(state.pki)]
+    return _helper(cloud, "front_door", arguments, f"{cloud.lists}/health")
 
 
 def sam_home() -> Path:

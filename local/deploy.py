@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import bootstrap
+from local import bootstrap, pki
 from local.cloud import ACCOUNT, OPERATOR_SECRET, REGION, STS_REGIONS, Cloud, sam_home
 from local.entra_directory import AUDIENCE_V2, CONTOSO, READER
 from local.paths import MINISTACK, ROOT, SAM_COMMAND, VENV, State
@@ -26,17 +26,21 @@ AwsClient = Any
 
 STACK = "sallyport"
 MEMBER_STACK = "sallyport-member"
+CERTIFICATE_MEMBER_STACK = "sallyport-member-certificates"
 TEMPLATE = ROOT / "template.yaml"
 MEMBER_TEMPLATE = ROOT / "member-account.yaml"
 SAM_CONFIG = ROOT / "samconfig.toml"
 
 SAMPLE_TRUST_FILE = ROOT / "local" / "trust.yaml"
 ENTRA_PLACEHOLDER = "LOCAL_ENTRA_URL"
+LISTS_PLACEHOLDER = "LOCAL_LISTS_URL"
 
-# The profile of the sample whose role the member stack makes.
+# The profiles of the sample whose roles the member stacks make, for tokens and for certificates.
 SAMPLE_PROFILE = "team-a-reader"
+CERTIFICATE_ANCHOR = "datacenter"
+CERTIFICATE_PROFILE = "datacenter-reader"
 
-# The role that the member stack makes for it.
+# The role that the member stack makes for the first.
 READER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/{SAMPLE_PROFILE}"
 
 # What the target role reads.
@@ -56,10 +60,11 @@ ACTIVE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deployment made: the outputs of both stacks and the API's address."""
+    """What a deployment made: the stacks' outputs, and the API's address without TLS and with it."""
 
     outputs: Mapping[str, str]
     endpoint: str
+    tls_endpoint: str
 
 
 def client(cloud: Cloud, service: str, region: str = REGION) -> AwsClient:
@@ -127,17 +132,28 @@ def deploy(cloud: Cloud, built: Path, parameters: Mapping[str, str] | None = Non
     command += ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())]
     _run(command, env, cloud.state, "deploy", DEPLOY_SECONDS)
     _wait_for_functions(cloud)
+    cloud.state.api.write_text(_api_path(client(cloud, "cloudformation")))
     return read(cloud)
 
 
 def read(cloud: Cloud) -> Deployment:
-    """Read what is deployed: a changed API definition gives a new API id, so this is asked every time.
+    """Read what is deployed.
 
     Raises:
         LocalCloudError: there is no such stack.
     """
     cloudformation = client(cloud, "cloudformation")
-    outputs = {**_outputs(cloudformation, MEMBER_STACK), **_outputs(cloudformation, STACK)}
+    outputs = {
+        **_outputs(cloudformation, MEMBER_STACK),
+        **_certificate_outputs(cloudformation),
+        **_outputs(cloudformation, STACK),
+    }
+    stage = _api_path(cloudformation).rpartition("/")[2]
+    return Deployment(outputs, f"{cloud.front_door}/{stage}", f"{cloud.front_door_tls}/{stage}")
+
+
+def _api_path(cloudformation: AwsClient) -> str:
+    """Return where MiniStack has the API; a changed definition gives it a new id."""
     resources = _resources(cloudformation, STACK)
     apis = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::ApiGateway::RestApi"]
     stages = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::ApiGateway::Stage"]
@@ -145,32 +161,48 @@ def read(cloud: Cloud) -> Deployment:
         raise LocalCloudError("Nothing is deployed into this local cloud; type: make up")
     # MiniStack's stages are named like "<api id>-<stage>" in some versions and by the stage in others.
     stage = stages[0].removeprefix(f"{apis[0]}-")
-    return Deployment(outputs, f"{cloud.aws}/_aws/execute-api/{apis[0]}/{stage}")
+    return f"/_aws/execute-api/{apis[0]}/{stage}"
 
 
-def deploy_member(cloud: Cloud, parameters: Mapping[str, str]) -> None:
-    """Deploy or update the stack of the account that owns the target roles.
+def _certificate_outputs(cloudformation: AwsClient) -> dict[str, str]:
+    """Return the ARNs that a client with a certificate needs, from what its role was made for."""
+    role = _outputs(cloudformation, CERTIFICATE_MEMBER_STACK).get("TargetRoleArn")
+    if role is None:
+        return {}
+    stack = cloudformation.describe_stacks(StackName=CERTIFICATE_MEMBER_STACK)["Stacks"][0]
+    given = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    _, anchor, profile = given["ExternalId"].split(":")
+    arn = f"arn:aws:rolesanywhere:{REGION}:{ACCOUNT}"
+    return {
+        "TrustAnchorArn": f"{arn}:trust-anchor/{anchor}",
+        "ProfileArn": f"{arn}:profile/{profile}",
+        "RoleArn": role,
+    }
+
+
+def deploy_member(cloud: Cloud, stack: str, parameters: Mapping[str, str]) -> None:
+    """Deploy or update a stack of the account that owns the target roles.
 
     Raises:
         LocalCloudError: it could not be made, with CloudFormation's reason.
     """
     cloudformation = client(cloud, "cloudformation")
     arguments: dict[str, Any] = {
-        "StackName": MEMBER_STACK,
+        "StackName": stack,
         "TemplateBody": MEMBER_TEMPLATE.read_text(),
         "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
         "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     }
     try:
-        if _outputs(cloudformation, MEMBER_STACK) or _exists(cloudformation, MEMBER_STACK):
+        if _outputs(cloudformation, stack) or _exists(cloudformation, stack):
             cloudformation.update_stack(**arguments)
         else:
             cloudformation.create_stack(**arguments)
     except ClientError as error:
         if "No updates" not in str(error):
-            raise LocalCloudError(f"The stack {MEMBER_STACK} was refused: {error}") from None
+            raise LocalCloudError(f"The stack {stack} was refused: {error}") from None
         return
-    _wait(cloudformation, MEMBER_STACK)
+    _wait(cloudformation, stack)
 
 
 def apply_trust(cloud: Cloud, deployment: Deployment, *, reset: bool = False) -> bool:
@@ -186,7 +218,9 @@ def apply_trust(cloud: Cloud, deployment: Deployment, *, reset: bool = False) ->
     """
     env = _operator(cloud, deployment)
     trust_file = cloud.state.folder / "trust.yaml"
-    trust_file.write_text(SAMPLE_TRUST_FILE.read_text().replace(ENTRA_PLACEHOLDER, cloud.entra))
+    sample = SAMPLE_TRUST_FILE.read_text().replace(ENTRA_PLACEHOLDER, cloud.entra)
+    # Beside it are the authority's files, which it names.
+    trust_file.write_text(sample.replace(LISTS_PLACEHOLDER, cloud.lists))
     if not reset and json.loads(_sallyport(["trust", "show", "--json"], env))["in_force"]:
         return False
     refresh = ["--refresh-keys", deployment.outputs["RefreshKeysFunction"]]
@@ -195,31 +229,43 @@ def apply_trust(cloud: Cloud, deployment: Deployment, *, reset: bool = False) ->
 
 
 def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
-    """Put in what the sample trust file speaks of: a bucket and the target role.
+    """Put in what the sample trust file speaks of: a bucket and the target roles.
 
     Raises:
-        LocalCloudError: the role was refused.
+        LocalCloudError: a role was refused.
     """
     _fill_bucket(cloud)
     shown = _sallyport(["trust", "show", "--json"], _operator(cloud, deployment))
-    external_id = external_ids(shown).get(SAMPLE_PROFILE)
-    if external_id is None:
-        # An operator's own trust file without this profile: nobody is to have its role.
-        return read(cloud)
-    deploy_member(
-        cloud,
-        {
-            "SallyportRoleArn": deployment.outputs["AssumeRoleRoleArn"],
-            "ExternalId": external_id,
-            "TenantId": CONTOSO.id,
-            "BucketName": BUCKET,
-            "MaxSessionDuration": "43200",
-            "IssuerUrl": CONTOSO.issuer_v2,
-            "IssuerAudience": WEB_IDENTITY_AUDIENCE,
-            "IssuerSubject": READER.object_id,
-            "LocalCloud": "true",
-        },
-    )
+    ids = external_ids(shown)
+    shared = {"BucketName": BUCKET, "LocalCloud": "true"}
+    # An operator's own trust file may be without one of the profiles: then nobody is to have its role.
+    if SAMPLE_PROFILE in ids:
+        deploy_member(
+            cloud,
+            MEMBER_STACK,
+            shared
+            | {
+                "SallyportRoleArn": deployment.outputs["AssumeRoleRoleArn"],
+                "ExternalId": ids[SAMPLE_PROFILE],
+                "TenantId": CONTOSO.id,
+                "MaxSessionDuration": "43200",
+                "IssuerUrl": CONTOSO.issuer_v2,
+                "IssuerAudience": WEB_IDENTITY_AUDIENCE,
+                "IssuerSubject": READER.object_id,
+            },
+        )
+    if CERTIFICATE_PROFILE in ids:
+        deploy_member(
+            cloud,
+            CERTIFICATE_MEMBER_STACK,
+            shared
+            | {
+                "SallyportRoleArn": deployment.outputs["CreateSessionRoleArn"],
+                "ExternalId": ids[CERTIFICATE_PROFILE],
+                "RoleName": CERTIFICATE_PROFILE,
+                "TenantId": pki.TEAM,
+            },
+        )
     return read(cloud)
 
 

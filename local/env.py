@@ -43,6 +43,8 @@ def variables(cloud: Cloud, deployment: Deployment) -> dict[str, str]:
         **named,
         **own,
         "SALLYPORT_ENDPOINT": deployment.endpoint,
+        # The same with TLS, under a certificate of the local authority: some clients speak https alone.
+        "SALLYPORT_TLS_ENDPOINT": deployment.tls_endpoint,
         # The name under which `sallyport trust apply` looks for it.
         "SALLYPORT_REFRESH_FUNCTION": deployment.outputs["RefreshKeysFunction"],
         "SALLYPORT_AUDIENCE": AUDIENCE,
@@ -54,6 +56,8 @@ def variables(cloud: Cloud, deployment: Deployment) -> dict[str, str]:
         "LOCAL_APP_SERVICE_HEADER": cloud.identity_header,
         "LOCAL_FAULTS_URL": cloud.faults,
         "LOCAL_PROXY_URL": cloud.proxy,
+        "LOCAL_PKI": str(cloud.state.pki),
+        "LOCAL_LISTS_URL": cloud.lists,
         "LOCAL_TRUST_FILE": str(cloud.state.folder / "trust.yaml"),
         "LOCAL_LOGS": str(cloud.state.logs),
     }

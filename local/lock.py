@@ -22,6 +22,7 @@ LOCKS = {
     "requirements/ministack.txt": ["requirements/ministack.in"],
     "requirements/sam.txt": ["requirements/sam.in"],
     "requirements/awscli.txt": ["requirements/awscli.in"],
+    "requirements/rolesanywhere.txt": ["requirements/rolesanywhere.in"],
 }
 
 

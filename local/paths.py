@@ -6,11 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 
-# Each tool has an environment of its own: MiniStack, SAM CLI and the AWS CLI pin different botocores.
+# Each tool has an environment of its own: they pin different botocores.
 VENV = ROOT / ".venv"
 MINISTACK = LOCAL / "ministack"
 SAM = LOCAL / "sam"
 AWS_CLI = LOCAL / "awscli"
+ROLES_ANYWHERE = LOCAL / "rolesanywhere"
 
 SAM_COMMAND = SAM / "bin" / "sam"
 AWS_COMMAND = AWS_CLI / "bin" / "aws"
@@ -54,6 +55,16 @@ class State:
     def ports(self) -> Path:
         """Which port belongs to which server."""
         return self.folder / "ports.json"
+
+    @property
+    def api(self) -> Path:
+        """The API's path at MiniStack, stage and all; every deployment may change it."""
+        return self.folder / "api"
+
+    @property
+    def pki(self) -> Path:
+        """The local authority: certificates, keys, revocation lists."""
+        return self.folder / "pki"
 
     @property
     def lock(self) -> Path:

@@ -21,7 +21,7 @@ def bring_up(
     if cloud is None:
         if left := clouds.stop(state):
             progress.say(f"stopped what an earlier run had left behind: {', '.join(left)}")
-        with progress.step("start MiniStack, the fault proxy and the local Entra"):
+        with progress.step("start MiniStack, the fault proxy, the local Entra and the front door"):
             cloud = clouds.start(state)
     with progress.step("build the functions and the layer"):
         built = deploy.build(state)

@@ -29,8 +29,8 @@ READ_TIMEOUT = 30
 CONNECT_TIMEOUT = 5
 """A first packet takes far less from anywhere on earth."""
 
-INVOKE_TIMEOUT = 120
-"""Longer than the refresh function's own timeout, so that its answer is waited for."""
+INVOKE_TIMEOUT = 930
+"""Longer than the refresh function's own timeout (900), so that its answer is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +45,18 @@ class Caller:
 
 
 class Aws:
-    """Clients for one session; made on first use."""
+    """Clients for one session; made on first use.
 
-    def __init__(self) -> None:
+    Args:
+        region: instead of the environment's and the profile's.
+        profile: instead of the environment's.
+    """
+
+    def __init__(self, *, region: str | None = None, profile: str | None = None) -> None:
         with asking("look up the AWS configuration"):
-            self._session = boto3.Session()
+            self._session = boto3.Session(profile_name=profile) if profile else boto3.Session()
         # botocore itself reads AWS_DEFAULT_REGION and the profile, but not AWS_REGION.
-        region = os.environ.get("AWS_REGION") or self._session.region_name
+        region = region or os.environ.get("AWS_REGION") or self._session.region_name
         if not region:
             raise CommandError(
                 "no-region",
@@ -67,6 +72,8 @@ class Aws:
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT,
                 read_timeout=INVOKE_TIMEOUT,
+                # Gateways forget a connection on which nothing is said for minutes.
+                tcp_keepalive=True,
                 retries={"total_max_attempts": 1, "mode": "standard"},
             )
         else:

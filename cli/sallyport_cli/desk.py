@@ -8,20 +8,26 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from sallyport.model import OidcAnchor
 from sallyport.settings import is_loopback
 from sallyport.trust.changes import classify
 from sallyport.trust.schema import NAME_PATTERN
+from sallyport_cli.anchor_warnings import AnchorWarning
+from sallyport_cli.apply_words import say_applied, say_brought, say_warnings, say_what_waits
 from sallyport_cli.aws import Aws, Caller
+from sallyport_cli.crl_check import CheckedList
+from sallyport_cli.crl_table import Brought, CrlTable, Outcome, state_in_force
+from sallyport_cli.crl_view import TableList, of_answer, of_brought, reasons, say_lists, told
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import progress, say, say_json, say_lines, shown
+from sallyport_cli.output import progress, say_json, say_lines, shown, waiting
 from sallyport_cli.plan import Plan, is_plan, lines
 from sallyport_cli.refresh import refresh_keys, sentences
 from sallyport_cli.role_check import RoleWarning
@@ -37,7 +43,7 @@ from sallyport_cli.trust_table import (
     Version,
     content_digest,
 )
-from sallyport_cli.trust_view import names_of
+from sallyport_cli.trust_view import anchors_of, names_of
 
 MAX_REASON = 500
 """A reason is a sentence or two, and everybody who looks at the table reads it."""
@@ -48,12 +54,17 @@ OFFLINE_ACCOUNT, OFFLINE_REGION = "000000000000", "us-east-1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
-    """A plan with what it would write and what that was compared with."""
+    """A plan with what it would write and what that was compared with.
+
+    ``lists`` are the revocation lists that come with it, ``warnings`` what should be mended.
+    """
 
     plan: Plan
     items: Items
     before: Items
     base: Version | None
+    lists: tuple[CheckedList, ...] = ()
+    warnings: tuple[AnchorWarning, ...] = ()
 
     def anchor_ids(self, *, changed_only: bool) -> list[str]:
         """Return the identifiers of the anchors, or of those that are new or other than before."""
@@ -105,7 +116,11 @@ class Desk:
         caller = self.caller
         checked = check_file(file, _place(caller))
         # The compiler refuses this as well; here stands what it must never be talked out of.
-        local = [anchor.name for anchor in checked.compiled.anchors if anchor.local_discovery is not None]
+        local = [
+            anchor.name
+            for anchor in checked.compiled.anchors
+            if isinstance(anchor, OidcAnchor) and anchor.local_discovery is not None
+        ]
         if local and not caller.local_cloud:
             raise CommandError(
                 "local-discovery",
@@ -113,6 +128,16 @@ class Desk:
                 cure="Remove local_discovery; for the local cloud set AWS_ENDPOINT_URL to it.",
             )
         return checked
+
+    def prospect_of(self, checked: CheckedFile, *, file: str, rebuild: bool) -> Prospect:
+        """Compare a trust file with what is in force, or with nothing in order to ``rebuild``."""
+        found = self.prospect(checked.compiled.items, file=file, sha256=checked.sha256, rebuild=rebuild)
+        return replace(
+            found,
+            plan=replace(found.plan, files=checked.files),
+            lists=checked.lists,
+            warnings=checked.warnings,
+        )
 
     def prospect(self, items: Items, *, file: str, sha256: str, rebuild: bool = False) -> Prospect:
         """Compare ``items`` with what is in force, or with nothing in order to ``rebuild``."""
@@ -133,7 +158,7 @@ class Desk:
         return Prospect(plan=made, items=items, before=before, base=base)
 
     def put_in_force(self, prospect: Prospect, consent: Consent, *, refresh_function: str | None) -> None:
-        """Show, ask, write, tidy up, refresh keys, and say what happened.
+        """Show, ask, bring lists, write, tidy up, refresh keys, and say what happened.
 
         Raises:
             CommandError: nothing was applied; or it was, and says so, but keys were not refreshed.
@@ -143,32 +168,50 @@ class Desk:
         removed, warnings = 0, list[str]()
         if changed:
             self._ask(prospect, consent)
+        elif not consent.as_json:
+            say_warnings(prospect.warnings, sys.stderr)
+        # Before the version that asks for them: where a list is missing, exchanges are refused.
+        brought = self._bring(prospect.lists)
+        if changed:
             version = self._publish(prospect)
             removed, warnings = self._tidied(version)
         if not consent.as_json:
-            _say_applied(version, changed=changed, removed=removed, warnings=warnings)
+            say_brought(brought)
+            say_applied(version, changed=changed, removed=removed, warnings=warnings)
         answer: dict[str, Any] = {
             "changed": changed,
             "version": None if version is None else version.id,
             "plan": prospect.plan.to_json(),
             "removed_versions": removed,
-            "warnings": warnings,
+            "lists": [told(one) for one in brought],
+            "warnings": [*warnings, *(f"{one.anchor}: {one.what}: {one.text}" for one in prospect.warnings)],
         }
-        fresh = prospect.anchor_ids(changed_only=True)
+        new_lists = {one.list.anchor.id for one in brought if one.outcome is Outcome.UPLOADED}
+        fresh = sorted({*(prospect.anchor_ids(changed_only=True) if changed else ()), *new_lists})
         if refresh_function is not None:
             answer["refreshed"] = self._refreshed(refresh_function, prospect, fresh, answer)
         if consent.as_json:
             say_json(answer)
-        elif refresh_function is not None:
-            for line in sentences(answer["refreshed"]):
-                say(line.text, style=line.style, hang=4)
-        elif fresh:
-            say(
-                "Keys of new issuers come with the next scheduled refresh; "
-                "until then their tokens are refused.",
-                hang=0,
-            )
-            say("To fetch them at once, give --refresh-keys FUNCTION (the stack's outputs name it).", hang=0)
+            return
+        rows = [of_brought(one) for one in brought]
+        if refresh_function is not None:
+            say_lines(sentences(answer["refreshed"]))
+            compiled = {(row.anchor, row.name): row for row in of_answer(answer["refreshed"])}
+            # Of a list that was left the function tells what is in force in its place.
+            rows = [*compiled.values(), *(row for row in rows if (row.anchor, row.name) not in compiled)]
+        say_lists(rows)
+        say_lines(reasons(rows))
+        if refresh_function is None:
+            say_what_waits(prospect.items, fresh, new_lists)
+
+    def _bring(self, lists: Sequence[CheckedList]) -> list[Brought]:
+        """Bring revocation lists into the table, each unless what is there is the same or newer."""
+        table = CrlTable(self.aws.client("dynamodb"), self.name)
+        found = []
+        for one in lists:
+            with progress(f"uploading {one.state.id}") as update:
+                found.append(table.bring(one, by=self.caller.arn, at=datetime.now(UTC), progress=update))
+        return found
 
     def check_known(self, kind: str, name: str) -> None:
         """Refuse a name that nothing in force has: a typing error must not pass for a stop."""
@@ -190,6 +233,28 @@ class Desk:
             if near
             else "`sallyport trust show` lists them; --force insists.",
         )
+
+    def lists(self, items: Items, keys_table: str | None) -> list[TableList]:
+        """Return what the tables say of the revocation lists that anchors declare, by anchor and name.
+
+        Args:
+            items: a version of the trust.
+            keys_table: where exchanges read; ``None`` if nobody has named it.
+        """
+        client = self.aws.client("dynamodb")
+        brought = CrlTable(client, self.name)
+        return [
+            TableList(
+                anchor=str(document["name"]),
+                name=name,
+                is_fetched=name in document["crl_urls"],
+                pointer=None if name in document["crl_urls"] else brought.pointer(document["id"], name),
+                state=state_in_force(client, keys_table, document["id"], name) if keys_table else None,
+                is_read=bool(keys_table),
+            )
+            for _, document in sorted(anchors_of(items).items())
+            for name in document.get("crls", ())
+        ]
 
     def tombstone(self, kind: str, name: str, reason: str) -> Tombstone:
         """Return a tombstone as of now, signed by the caller."""
@@ -215,6 +280,7 @@ class Desk:
         made = prospect.plan
         if not consent.as_json:
             say_lines(lines(made))
+            say_warnings(prospect.warnings, sys.stderr)
         if made.needs_widening and not consent.allow_widening:
             raise CommandError(
                 "would-widen",
@@ -247,9 +313,10 @@ class Desk:
     def _refreshed(
         self, function: str, prospect: Prospect, fresh: list[str], answer: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        wanted = fresh if fresh and answer["changed"] else prospect.anchor_ids(changed_only=False)
+        wanted = fresh or prospect.anchor_ids(changed_only=False)
         try:
-            return refresh_keys(self.aws.client("lambda"), function, wanted)
+            with waiting(f"waiting for {function}"):
+                return refresh_keys(self.aws.client("lambda"), function, wanted)
         except CommandError as error:
             raise CommandError(
                 error.reason,
@@ -273,7 +340,7 @@ def check_file(file: Path, place: Place) -> CheckedFile:
             cure=f"sallyport trust apply {file}",
             exit_code=Exit.USAGE,
         )
-    return check(data, path=str(file), place=place)
+    return check(data, path=str(file), place=place, now=datetime.now(UTC))
 
 
 def check_with_roles(file: Path) -> tuple[CheckedFile, list[RoleWarning]]:
@@ -310,7 +377,7 @@ def counts(items: Items) -> dict[str, int]:
 
 def in_words(numbers: Mapping[str, int]) -> str:
     """Return counts as a part of a sentence."""
-    words = {"anchors": "trust anchor", "profiles": "profile", "roles": "role"}
+    words = {"anchors": "trust anchor", "profiles": "profile", "roles": "role", "lists": "revocation list"}
     return ", ".join(
         f"{number} {words[name]}{'' if number == 1 else 's'}" for name, number in numbers.items()
     )
@@ -349,15 +416,3 @@ def write_plan(path: Path, made: Plan) -> None:
             f"The plan cannot be written to {shown(path)}: {error.strerror}.",
             cure="Check the path and its permissions.",
         ) from error
-
-
-def _say_applied(version: Version | None, *, changed: bool, removed: int, warnings: list[str]) -> None:
-    name = version.id if version is not None else ""
-    if not changed:
-        say(f"Nothing to change: version {name} says the same already.")
-        return
-    say(f"Version {name} is in force; exchanges see it within 10 seconds.", style="bold green")
-    if removed:
-        say(f"{removed} superseded version{'s' if removed > 1 else ''} removed.", style="dim")
-    for warning in warnings:
-        say(shown(warning), style="yellow", stream=sys.stderr)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sallyport_cli import output
+from sallyport_cli import output, x509_hints
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import NAME_WIDTH, Line, say_json, say_lines
@@ -54,7 +54,15 @@ def explain(
         str | None,
         typer.Option(
             envvar="SALLYPORT_ASSUME_ROLE_LOG_GROUP",
-            help="Where to look if there is no record: the function's log group.",
+            help="Where to look if there is no record: assume_role's log group.",
+            metavar="NAME",
+        ),
+    ] = None,
+    session_log_group: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SALLYPORT_CREATE_SESSION_LOG_GROUP",
+            help="The same of create_session, where certificates come.",
             metavar="NAME",
         ),
     ] = None,
@@ -77,7 +85,8 @@ def explain(
                 cure="It is in the error message the caller got.",
                 exit_code=Exit.USAGE,
             )
-        if not table and not log_group:
+        log_groups = [name for name in (log_group, session_log_group) if name]
+        if not table and not log_groups:
             raise CommandError(
                 "no-records-table",
                 "No records table is named.",
@@ -86,15 +95,16 @@ def explain(
             )
         aws = Aws()
         found = records.from_table(aws.client("dynamodb"), table, exchange_id) if table else None
-        if found is None and log_group:
-            found = records.from_log(aws.client("logs"), log_group, exchange_id.removesuffix(_CORRECTION))
+        for name in log_groups:
+            if found is None:
+                found = records.from_log(aws.client("logs"), name, exchange_id.removesuffix(_CORRECTION))
         if found is None:
             raise CommandError(
                 "no-such-exchange",
                 f"Nothing is known of the exchange {exchange_id}.",
                 cure="Check the id, the account and the Region. An exchange whose proof did not verify is in "
-                "the function's log only: give --log-group as well."
-                if not log_group
+                "the function's log only: give --log-group and --session-log-group as well."
+                if not log_groups
                 else "Check the id, the account and the Region; records and logs are kept for a stated time.",
             )
         # Records never change: a session that was dropped after its record was put has a second one.
@@ -131,6 +141,7 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     yield from _asked(_mapping(record, "request"))
     yield from _profiles(record)
     yield from _remedy(record)
+    yield from _hints(record)
     yield from _given(record)
     notes = [shown(_text(note)) for note in _list(record, "notes")]
     if notes:
@@ -160,6 +171,7 @@ def _why(record: Mapping[str, Any]) -> Iterable[Line]:
     # Where profiles were looked at and none fits, the last part says the cure condition by condition.
     by_condition = record.get("reason") == "no-profile-matched" and bool(_list(record, "trace"))
     yield from _fields(record, ("reason", "detail") if by_condition else ("reason", "detail", "cure"))
+    yield from _fields({"the caller heard": x509_hints.heard(record)}, None)
 
 
 def _who(record: Mapping[str, Any]) -> Iterable[Line]:
@@ -171,6 +183,7 @@ def _who(record: Mapping[str, Any]) -> Iterable[Line]:
         yield from _fields(record, ("subject",))
         for key, value in _mapping(record, "attributes").items():
             yield _row(shown(_text(key)), shown(_text(value)))
+        yield from _certificate(_mapping(record, "certificate"))
     claimed = _mapping(record, "claimed")
     if claimed:
         yield Line("  UNVERIFIED: this is only what the caller claims, and may be a lie", "bold yellow", 2)
@@ -179,6 +192,18 @@ def _who(record: Mapping[str, Any]) -> Iterable[Line]:
     if not anchor and record.get("subject") is None and not claimed:
         yield Line("  unknown: nothing was verified and nothing readable was claimed", "", 2)
     yield from _fields({"proof sha256": record.get("proof_sha256")}, None)
+
+
+def _certificate(certificate: Mapping[str, Any]) -> Iterable[Line]:
+    yield from _fields(
+        {
+            "serial": certificate.get("serial"),
+            "issuer": certificate.get("issuer"),
+            "certificate ends": certificate.get("not_after"),
+            "cert sha256": certificate.get("fingerprint"),
+        },
+        None,
+    )
 
 
 def _asked(request: Mapping[str, Any]) -> Iterable[Line]:
@@ -193,6 +218,10 @@ def _asked(request: Mapping[str, Any]) -> Iterable[Line]:
             "session name": request.get("session_name"),
             "own policy": "yes" if request.get("policy") or request.get("policy_sha256") else None,
             "own policy arns": request.get("policy_arns"),
+            "instance": [
+                f"{_text(name)}={_text(value)}"
+                for name, value in _mapping(request, "instance_properties").items()
+            ],
         },
         None,
     )
@@ -249,6 +278,13 @@ def _remedy(record: Mapping[str, Any]) -> Iterable[Line]:
     if ways:
         yield from _heading("what would have allowed it")
         yield from (Line(f"  {way}", "", 4) for way in ways)
+
+
+def _hints(record: Mapping[str, Any]) -> Iterable[Line]:
+    hints = x509_hints.of(record)
+    if hints:
+        yield from _heading("what to look at")
+        yield from (Line(f"  {hint}", "", 4) for hint in hints)
 
 
 _STANDS_BY_ITSELF = {

@@ -2,7 +2,7 @@
 
 import typer
 
-from sallyport_cli import explain, trust
+from sallyport_cli import credential_process, explain, trust
 from sallyport_cli.failure import epilog
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(trust.app, name="trust")
+app.add_typer(credential_process.app, name="credential-process")
 app.command(
     name="explain",
     epilog=epilog(

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TextIO
@@ -15,6 +16,9 @@ WIDTH = 80
 
 PROGRESS_FROM = 100
 """Items from which a progress bar says more than it disturbs: about a second's work."""
+
+PROGRESS_AFTER = 2.0
+"""Seconds after which fewer items have a progress bar as well: somebody waits."""
 
 NAME_WIDTH = 16
 """The longest name of a value."""
@@ -131,11 +135,24 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         tasks: list[Any] = []
+        begun = time.monotonic()
 
         def update(done: int, total: int) -> None:
-            if total >= PROGRESS_FROM:
+            if tasks or total >= PROGRESS_FROM or time.monotonic() - begun >= PROGRESS_AFTER:
                 if not tasks:
                     tasks.append(bar.add_task(what, total=total))
                 bar.update(tasks[0], completed=done)
 
         yield update
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on a terminal what is being waited for; into a pipe nothing is printed."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+
+    with Console(stderr=True).status(what):
+        yield

@@ -5,18 +5,21 @@ again, and everything must come out as the reviewer saw it: same file, same base
 account and table, same changes.
 """
 
+import base64
 import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
 from sallyport.audit.display import display
 from sallyport.model import JsonValue
+from sallyport.trust.authorities import describe
 from sallyport.trust.changes import NARROWS, NEITHER, UNKNOWN, WIDENS, Change
+from sallyport_cli.anchor_warnings import CERTIFICATE_FIELDS, day
 from sallyport_cli.failure import CommandError
 from sallyport_cli.output import Line
 from sallyport_cli.trust_file import read
@@ -43,7 +46,10 @@ _HEADERS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that must be the same when it is applied."""
+    """Everything that must be the same when it is applied.
+
+    ``files`` has the SHA-256 (hex) of each file that the trust file names.
+    """
 
     account: str
     region: str
@@ -54,6 +60,7 @@ class Plan:
     content_digest: str
     changes: tuple[Change, ...]
     is_in_force: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_unexplained(self) -> bool:
@@ -74,6 +81,7 @@ class Plan:
             "table": self.table,
             "file": self.file,
             "sha256": self.sha256,
+            "files": dict(self.files),
             "base": self.base,
             "content_digest": self.content_digest,
             "needs_allow_widening": self.needs_widening,
@@ -117,6 +125,8 @@ def read_plan_file(path: Path) -> Mapping[str, Any] | None:
         or not all(isinstance(value.get(name), str) for name in texts)
         or not isinstance(value.get("base"), str | None)
         or not isinstance(value.get("changes"), list)
+        # Absent in plans from before there were such files.
+        or not isinstance(value.get("files", {}), dict)
     ):
         raise CommandError(
             "not-a-plan",
@@ -124,6 +134,23 @@ def read_plan_file(path: Path) -> Mapping[str, Any] | None:
             cure="Make it anew with `sallyport trust plan FILE --out plan.json`.",
         )
     return value
+
+
+def check_files(planned: Mapping[str, Any], now: Plan) -> None:
+    """Compare the files that the trust file names with those that were reviewed.
+
+    Raises:
+        CommandError: one of them changed since; the message says which.
+    """
+    before = planned.get("files", {})
+    for name in sorted(before.keys() | now.files.keys()):
+        if before.get(name) != now.files.get(name):
+            raise CommandError(
+                "plan-moved",
+                f"The plan is refused, because the file {_shown(name)} is another than was planned: it "
+                f"changed since. Planned: {_shown(str(before.get(name)))}; now: {now.files.get(name)}.",
+                cure="Plan again and review it.",
+            )
 
 
 def check_unmoved(planned: Mapping[str, Any], now: Plan) -> None:
@@ -156,6 +183,9 @@ def lines(plan: Plan) -> Iterable[Line]:
     yield Line(f"Plan for account {plan.account}, {plan.region}, table {_shown(plan.table)}", "bold", 2)
     yield Line(f"  file  {_shown(plan.file)}", "", 8)
     yield Line(f"        sha256 {plan.sha256}", "dim", 8)
+    for name, digest in plan.files.items():
+        yield Line(f"  with  {_shown(name)}", "", 8)
+        yield Line(f"        sha256 {digest}", "dim", 8)
     yield Line(f"  base  {plan.base or 'nothing: this is the first apply'}", "", 8)
     for (kind, name), group in groupby(plan.changes, key=lambda change: (change.kind, change.name)):
         changes = list(group)
@@ -177,15 +207,15 @@ def _change_lines(change: Change) -> Iterable[Line]:
         if isinstance(change.before, Mapping) or isinstance(change.after, Mapping):
             yield from _diff(change.before, change.after)
             return
-        yield Line(f"      - {_value(change.before)}", "red", 8)
-        yield Line(f"      + {_value(change.after)}", "green", 8)
+        yield Line(f"      - {_value(_readable(change.field, change.before))}", "red", 8)
+        yield Line(f"      + {_value(_readable(change.field, change.after))}", "green", 8)
     else:
         whole = change.after if change.before is None else change.before
         sign = "+" if change.before is None else "-"
         if isinstance(whole, Mapping):
             for field, value in whole.items():
                 if field not in _INTERNAL and value not in _SAYS_NOTHING:
-                    yield Line(f"    {sign} {_shown(field)}: {_value(value)}", "", 8)
+                    yield Line(f"    {sign} {_shown(field)}: {_value(_readable(field, value))}", "", 8)
 
 
 def _diff(before: JsonValue, after: JsonValue) -> Iterable[Line]:
@@ -237,6 +267,17 @@ def _pretty(value: JsonValue) -> list[str]:
 
 def _json(value: JsonValue) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _readable(field: str, value: JsonValue) -> JsonValue:
+    """Return certificates as a reviewer can compare them, and anything else as it is."""
+    if field not in CERTIFICATE_FIELDS or not isinstance(value, list):
+        return value
+    try:
+        found = [describe(base64.b64decode(str(one), validate=True)) for one in value]
+    except ValueError:
+        return value
+    return [f"{one.subject}, until {day(one.not_after)}, sha256 {one.fingerprint}" for one in found]
 
 
 def _value(value: JsonValue) -> str:

@@ -85,7 +85,7 @@ def _as_record(line: Mapping[str, Any]) -> Record:
         key: line[key]
         for key in (
             "route", "outcome", "reason", "code", "detail", "cure", "source_ip", "user_agent", "subject",
-            "claimed", "proof_sha256",
+            "claimed", "proof_sha256", "notes",
         )
         if key in line
     }  # fmt: skip
@@ -95,6 +95,8 @@ def _as_record(line: Mapping[str, Any]) -> Record:
     for key in ("anchor", "profile"):
         if key in line:
             record[key] = {"name": line[key]}
+    if "certificate_sha256" in line:
+        record["certificate"] = {"fingerprint": line["certificate_sha256"]}
     issued = {"access_key_id": "access_key_id", "sts_region": "region", "skipped_regions": "skipped_regions"}
     if found := {name: line[key] for key, name in issued.items() if key in line}:
         record["issued"] = found

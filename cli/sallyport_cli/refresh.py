@@ -1,4 +1,4 @@
-"""Asking the stack's refresh function to fetch issuers' keys now."""
+"""Asking the stack's refresh function to fetch issuers' keys and to compile revocation lists now."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def sentences(answer: Mapping[str, Any]) -> Iterator[Line]:
             yield Line(text, "yellow" if why else "green")
             continue
         yield Line(f"{name}: keys NOT refreshed: {', '.join(why) or shown(outcome.get('status'))}", "yellow")
-    if not outcomes:
+    if not outcomes and not answer.get("crls"):
         yield Line("No keys were refreshed: the function knows none of the anchors.", "yellow")
 
 

@@ -1,5 +1,9 @@
 """Whether the roles of a trust file demand the ExternalId that says for whom they may be assumed.
 
+And, for holders of certificates, whether they let the right function in and let it say who that is: a
+session for a certificate always has a source identity, and mostly tags, and STS refuses the whole of it
+where the trust policy allows the session and not those.
+
 Only the account's own roles can be read; posture looks at the others from inside their accounts.
 """
 
@@ -38,15 +42,17 @@ def warnings(client: Iam, items: Items, account: str) -> Iterator[RoleWarning]:
         role = key.removeprefix("role#")
         if key == role or role.split(":")[4] != account:
             continue
-        wanted = {one["name"]: external_id(one) for one in items[key]["profiles"]}
-        wanted = {name: value for name, value in wanted.items() if value is not None}
+        wanted = [(one, found) for one in items[key]["profiles"] if (found := external_id(one)) is not None]
         if not wanted:
             continue
         policy = _trust_policy(client, role)
-        for name, value in wanted.items():
-            text, cure = _complaint(policy, str(value))
-            if text:
-                yield RoleWarning(role=role, profile=name, text=text, cure=cure)
+        for one, expected in wanted:
+            complaints = [_complaint(policy, expected)]
+            if policy is not None and one.get("certificate") is not None:
+                complaints += _of_certificates(policy)
+            for text, cure in complaints:
+                if text:
+                    yield RoleWarning(role=role, profile=one["name"], text=text, cure=cure)
 
 
 def _trust_policy(client: Iam, role: str) -> Mapping[str, Any] | None:
@@ -81,16 +87,69 @@ def _complaint(policy: Mapping[str, Any] | None, expected: str) -> tuple[str, st
     return "", ""
 
 
+_NEEDED = {
+    "sts:TagSession": "the certificate's fields become tags of the session",
+    "sts:SetSourceIdentity": "the session has the certificate's subject as its source identity",
+}
+"""What a session for a certificate needs besides sts:AssumeRole, and why."""
+
+_ASSUME_ROLE = "-assume-role"
+"""How the name of the other function's role ends, whatever the stack is called."""
+
+_ADD_CREATE_SESSION = (
+    "Add the role of create_session: its name ends in -create-session, and the stack's outputs have it."
+)
+
+
+def _of_certificates(policy: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a trust policy lacks for those who come with a certificate."""
+    statements = _list(policy.get("Statement"))
+    for action, why in _NEEDED.items():
+        if not any(_allows(one, action) for one in statements):
+            yield (
+                f"its trust policy does not allow {action}, so STS will refuse: {why}",
+                f"Allow {action} to the principal that may sts:AssumeRole.",
+            )
+    principals = [
+        one for statement in statements if _lets_assume(statement) for one in _principals(statement)
+    ]
+    if principals and all(one.endswith(_ASSUME_ROLE) for one in principals):
+        yield (
+            "its trust policy lets only the role of assume_role in, and certificates come by create_session",
+            _ADD_CREATE_SESSION,
+        )
+    if not principals and any("rolesanywhere.amazonaws.com" in _services(one) for one in statements):
+        yield (
+            "its trust policy lets IAM Roles Anywhere in, and not Sallyport",
+            _ADD_CREATE_SESSION,
+        )
+
+
 def _lets_assume(statement: Mapping[str, Any]) -> bool:
-    """Tell whether a statement lets some role or account call AssumeRole; services are not meant."""
-    principal = statement.get("Principal")
-    is_aws = principal == "*" or (isinstance(principal, Mapping) and "AWS" in principal)
+    return _allows(statement, "sts:AssumeRole")
+
+
+def _allows(statement: Mapping[str, Any], wanted: str) -> bool:
+    """Tell whether a statement lets some role or account make a call; services are not meant."""
     actions = _list(statement.get("Action"))
     return (
         statement.get("Effect") == "Allow"
-        and is_aws
-        and any(fnmatchcase("sts:assumerole", str(action).lower()) for action in actions)
+        and bool(_principals(statement))
+        and any(fnmatchcase(wanted.lower(), str(action).lower()) for action in actions)
     )
+
+
+def _principals(statement: Mapping[str, Any]) -> list[str]:
+    """Return the roles and accounts that a statement is about."""
+    principal = statement.get("Principal")
+    if principal == "*":
+        return ["*"]
+    return [str(one) for one in _list(principal.get("AWS"))] if isinstance(principal, Mapping) else []
+
+
+def _services(statement: Mapping[str, Any]) -> list[str]:
+    principal = statement.get("Principal")
+    return [str(one) for one in _list(principal.get("Service"))] if isinstance(principal, Mapping) else []
 
 
 def _external_ids(statement: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +54,7 @@ RefreshFunction = Annotated[
         "--refresh-keys",
         envvar="SALLYPORT_REFRESH_FUNCTION",
         metavar="FUNCTION",
-        help="Afterwards invoke this function once, so that issuers' keys are fetched at once.",
+        help="Afterwards invoke this function once: issuers' keys and revocation lists are read at once.",
     ),
 ]
 NameOfOne = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")]
@@ -74,13 +75,14 @@ def validate(
 ) -> None:
     """Check a trust file. Changes nothing, and needs no AWS account unless asked to look at roles."""
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import apply_words, desk  # noqa: PLC0415 - heavy
 
         if check_roles:
             checked, warnings = desk.check_with_roles(file)
         else:
             checked, warnings = desk.check_file(file, desk.offline()), []
         counts = desk.counts(checked.compiled.items)
+        counts |= {"lists": len(checked.lists)} if checked.lists else {}
         if json_:
             say_json(
                 {
@@ -88,7 +90,10 @@ def validate(
                     "valid": True,
                     "sha256": checked.sha256,
                     "problems": [],
-                    "warnings": [asdict(warning) for warning in warnings],
+                    "warnings": [
+                        *(asdict(warning) for warning in warnings),
+                        *(asdict(warning) for warning in checked.warnings),
+                    ],
                     **counts,
                 }
             )
@@ -97,6 +102,7 @@ def validate(
             text = f"warning: {warning.role} (profile {warning.profile}): {warning.text}"
             say(shown(text), style="yellow", hang=4)
             say(shown(f"    {warning.cure}"), hang=4)
+        apply_words.say_warnings(checked.warnings)
         say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
 
 
@@ -115,20 +121,19 @@ def plan(
 ) -> None:
     """Show what an apply would change, and which of it widens access. Changes nothing."""
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import apply_words, desk  # noqa: PLC0415 - heavy
         from sallyport_cli.plan import lines  # noqa: PLC0415 - with it
 
         counter = desk.Desk(table)
         checked = counter.checked(file)
-        made = counter.prospect(
-            checked.compiled.items, file=str(file), sha256=checked.sha256, rebuild=rebuild
-        ).plan
+        made = counter.prospect_of(checked, file=str(file), rebuild=rebuild).plan
         if out is not None:
             desk.write_plan(out, made)
         if json_:
             say_json(made.to_json())
             return
         say_lines(lines(made))
+        apply_words.say_warnings(checked.warnings)
         if out is not None:
             widening = " --allow-widening" if made.needs_widening else ""
             say(f"Apply it with: sallyport trust apply {shown(out)}{widening}")
@@ -173,14 +178,11 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
         end.file = str(checked_file)
         counter = desk.Desk(table)
         checked = counter.checked(checked_file)
-        prospect = counter.prospect(
-            checked.compiled.items,
-            file=name,
-            sha256=checked.sha256,
-            rebuild=rebuild,
-        )
-        if planned is not None and not prospect.plan.is_in_force:
-            plans.check_unmoved(planned, prospect.plan)
+        prospect = counter.prospect_of(checked, file=name, rebuild=rebuild)
+        if planned is not None:
+            plans.check_files(planned, prospect.plan)
+            if not prospect.plan.is_in_force:
+                plans.check_unmoved(planned, prospect.plan)
         consent = desk.Consent(
             allow_widening=allow_widening,
             yes=yes or planned is not None,
@@ -222,6 +224,15 @@ def show(
         str | None, typer.Option("--version", metavar="VERSION", help="Not the one in force but this.")
     ] = None,
     versions: Annotated[bool, typer.Option("--versions", help="List the versions instead.")] = False,
+    keys_table: Annotated[
+        str | None,
+        typer.Option(
+            "--keys-table",
+            envvar="SALLYPORT_KEYS_TABLE",
+            metavar="NAME",
+            help="The keys table, to see which revocation lists are in force.",
+        ),
+    ] = None,
     table: Table = None,
     json_: Json = False,
 ) -> None:
@@ -232,17 +243,21 @@ def show(
     with ending(as_json=json_):
         from sallyport_cli import desk, trust_view  # noqa: PLC0415 - heavy
 
-        trusted = desk.Desk(table).table
+        counter = desk.Desk(table)
+        trusted = counter.table
         current = trusted.current()
         if versions:
             trust_view.say_versions(trusted.history(current), as_json=json_)
             return
         wanted = current if version is None else trusted.version(version)
+        items = {} if wanted is None else trusted.items(wanted)
         view = trust_view.View(
             version=wanted,
             is_current=wanted == current or (current is not None and version == current.id),
-            items={} if wanted is None else trusted.items(wanted),
+            items=items,
             tombstones=trusted.tombstones(),
+            lists=counter.lists(items, keys_table or None),
+            now=datetime.now(UTC),
         )
         view.say(as_json=json_)
 
@@ -321,6 +336,85 @@ def enable(  # noqa: PLR0913 - the same
             counter.table.enable(stone)
             words = f"The {stone.kind} {stone.name} is enabled."
         _say_tombstone(words, stone, changed=there is not None, as_json=json_)
+
+
+@app.command(
+    name="import-crl",
+    epilog=epilog(
+        "sallyport trust import-crl datacenter ca.crl",
+        "sallyport trust import-crl datacenter /tmp/download.crl --as ca.crl --refresh-keys FUNCTION",
+    ),
+)
+def import_crl(  # noqa: PLR0913 - the same
+    anchor: Annotated[str, typer.Argument(metavar="ANCHOR", help="The trust anchor's name.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The revocation list, PEM or DER.")],
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="What the anchor calls the list, if not as the file."),
+    ] = None,
+    refresh_keys: RefreshFunction = None,
+    table: Table = None,
+    json_: Json = False,
+) -> None:
+    """Bring a new revocation list of an anchor that is in force, without applying anything.
+
+    The list is checked first; one that is older than what is there is refused. Applying the trust file
+    brings its lists as well.
+    """
+    with ending(as_json=json_, file=str(file)):
+        from sallyport_cli import crl_desk, desk  # noqa: PLC0415 - heavy
+
+        crl_desk.import_list(
+            desk.Desk(table),
+            crl_desk.Import(
+                anchor=anchor,
+                file=file,
+                name=name,
+                refresh_function=refresh_keys or None,
+                as_json=json_,
+            ),
+        )
+
+
+@app.command(
+    name="import-roles-anywhere",
+    epilog=epilog(
+        "sallyport trust import-roles-anywhere --out trust/",
+        "sallyport trust import-roles-anywhere --out trust/ --region eu-central-1 --profile production",
+    ),
+)
+def import_roles_anywhere(
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A directory that is new or empty.")],
+    region: Annotated[
+        str | None, typer.Option("--region", metavar="REGION", help="If not the configured one.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="The AWS profile to read with.")
+    ] = None,
+    create_session_role: Annotated[
+        str | None,
+        typer.Option(
+            "--create-session-role",
+            envvar="SALLYPORT_CREATE_SESSION_ROLE",
+            metavar="ARN",
+            help="The stack's output CreateSessionRoleArn, for the roles' trust policies.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Write a trust file from an account's IAM Roles Anywhere. Changes nothing in the account.
+
+    Conditions come from the roles' trust policies. What cannot be translated without letting somebody in
+    whom AWS keeps out is written down as such, and `validate` refuses the file until it is gone.
+    """
+    with ending(as_json=json_):
+        from sallyport_cli import import_command  # noqa: PLC0415 - heavy
+
+        import_command.run(
+            out, region=region, profile=profile, create_session_role=create_session_role, as_json=json_
+        )
 
 
 @app.command(epilog=epilog("sallyport trust schema > trust.schema.json"))

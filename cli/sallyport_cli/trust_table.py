@@ -200,7 +200,7 @@ class TrustTable:
         """
         for attempt in range(READ_ATTEMPTS):
             if attempt:
-                self._sleep(_pause(attempt))
+                self._sleep(pause(attempt))
             found = {
                 item["pk"]["S"]: json.loads(item["document"]["S"])
                 for item in self._indexed(version.id)
@@ -235,7 +235,7 @@ class TrustTable:
         version = Version(
             id=f"{sequence:06d}-{secrets.token_hex(4)}",
             sequence=sequence,
-            applied_at=_timestamp(author.at),
+            applied_at=timestamp(author.at),
             applied_by=author.by,
             digest=author.digest,
             content_digest=content_digest(items),
@@ -248,21 +248,25 @@ class TrustTable:
             self._client.put_item(
                 TableName=self._name,
                 Item={
-                    **_key(f"attempt#{version.id}"),
+                    **item_key(f"attempt#{version.id}"),
                     "by": {"S": author.by},
                     "started_at": {"S": version.applied_at},
                 },
             )
             self._write(
                 [
-                    {"PutRequest": {"Item": {**_key(key, version.id), "document": {"S": _text(document)}}}}
+                    {
+                        "PutRequest": {
+                            "Item": {**item_key(key, version.id), "document": {"S": _text(document)}}
+                        }
+                    }
                     for key, document in items.items()
                 ],
                 progress,
             )
             self._client.put_item(
                 TableName=self._name,
-                Item={**_key(f"apply#{version.id}"), **_facts(version)},
+                Item={**item_key(f"apply#{version.id}"), **_facts(version)},
                 ConditionExpression="attribute_not_exists(pk)",
             )
         self._move_pointer(version, base, marks_of(version.id, items))
@@ -270,7 +274,7 @@ class TrustTable:
 
     def _move_pointer(self, version: Version, base: Version | None, issuers: str | None) -> None:
         """Do the one write that counts, and find out what came of it whatever the answer was."""
-        item = {**_key("current"), **_facts(version), "current": {"S": version.id}}
+        item = {**item_key("current"), **_facts(version), "current": {"S": version.id}}
         if issuers is not None:
             item["issuers"] = {"S": issuers}
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
@@ -316,7 +320,7 @@ class TrustTable:
         try:
             self._delete_items(version.id)
             self._mark_deleted(version.id, version.applied_at)
-            self._client.delete_item(TableName=self._name, Key=_key(f"attempt#{version.id}"))
+            self._client.delete_item(TableName=self._name, Key=item_key(f"attempt#{version.id}"))
         except (ClientError, BotoCoreError, CommandError):
             # Its attempt marker is still there, so a later apply does it.
             return
@@ -338,16 +342,16 @@ class TrustTable:
                 is_over = version_id not in kept and _sequence(version_id) <= current.sequence
                 if is_over and "items_deleted_at" not in item:
                     self._delete_items(version_id)
-                    self._mark_deleted(version_id, _timestamp(now))
+                    self._mark_deleted(version_id, timestamp(now))
                     removed += 1
-            limit = _timestamp(now - ABANDONED_AFTER)
+            limit = timestamp(now - ABANDONED_AFTER)
             for version_id, item in attempts.items():
                 if version_id not in applied:
                     if _sequence(version_id) > current.sequence or _string(item, "started_at") > limit:
                         continue
                     self._delete_items(version_id)
                     removed += 1
-                self._client.delete_item(TableName=self._name, Key=_key(f"attempt#{version_id}"))
+                self._client.delete_item(TableName=self._name, Key=item_key(f"attempt#{version_id}"))
         return removed
 
     def tombstones(self) -> list[Tombstone]:
@@ -369,7 +373,7 @@ class TrustTable:
         put = {
             "Put": {
                 "TableName": self._name,
-                "Item": {**_key(f"disabled#{tombstone.kind}#{tombstone.name}"), **facts},
+                "Item": {**item_key(f"disabled#{tombstone.kind}#{tombstone.name}"), **facts},
                 "ConditionExpression": "attribute_not_exists(pk)",
             }
         }
@@ -380,7 +384,7 @@ class TrustTable:
         delete = {
             "Delete": {
                 "TableName": self._name,
-                "Key": _key(f"disabled#{tombstone.kind}#{tombstone.name}"),
+                "Key": item_key(f"disabled#{tombstone.kind}#{tombstone.name}"),
                 "ConditionExpression": "attribute_exists(pk)",
             }
         }
@@ -388,7 +392,7 @@ class TrustTable:
 
     def _with_journal(self, action: str, tombstone: Tombstone, write: Mapping[str, Any]) -> None:
         entry = {
-            **_key(f"journal#{tombstone.at}#{secrets.token_hex(4)}"),
+            **item_key(f"journal#{tombstone.at}#{secrets.token_hex(4)}"),
             "action": {"S": action},
             "target": {"S": f"{tombstone.kind}#{tombstone.name}"},
             "by": {"S": tombstone.by},
@@ -402,7 +406,7 @@ class TrustTable:
 
     def _get(self, pk: str) -> dict[str, Any] | None:
         with asking(f"read the trust table {self._name}"):
-            answer = self._client.get_item(TableName=self._name, Key=_key(pk), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._name, Key=item_key(pk), ConsistentRead=True)
         item: dict[str, Any] | None = answer.get("Item")
         return item
 
@@ -449,26 +453,27 @@ class TrustTable:
                     )
                 left = over
                 if left:
-                    self._sleep(_pause(idle))
+                    self._sleep(pause(idle))
 
     def _delete_items(self, version_id: str) -> None:
         keys = [item["pk"]["S"] for item in self._indexed(version_id)]
         self._write(
-            [{"DeleteRequest": {"Key": _key(pk, version_id)}} for pk in keys], lambda _done, _all: None
+            [{"DeleteRequest": {"Key": item_key(pk, version_id)}} for pk in keys], lambda _done, _all: None
         )
 
     def _mark_deleted(self, version_id: str, at: str) -> None:
         """Say in the apply record, which stays for good, that its items are gone."""
         self._client.update_item(
             TableName=self._name,
-            Key=_key(f"apply#{version_id}"),
+            Key=item_key(f"apply#{version_id}"),
             UpdateExpression="SET items_deleted_at = :at",
             ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeValues={":at": {"S": at}},
         )
 
 
-def _key(pk: str, version: str = "-") -> dict[str, Any]:
+def item_key(pk: str, version: str = "-") -> dict[str, Any]:
+    """Return the key of an item; those that belong to no version have a hyphen in its place."""
     return {"pk": {"S": pk}, "version": {"S": version}}
 
 
@@ -531,10 +536,11 @@ def _still(base: Version | None) -> str:
     return "no version is in force" if base is None else f"{base.id} stays in force"
 
 
-def _timestamp(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
+    """Return a time in UTC as the table has it."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _pause(attempt: int) -> float:
+def pause(attempt: int) -> float:
     """Return how long to wait before a further try: growing, and different for each caller."""
     return min(MAX_PAUSE, 0.05 * 2.0**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret

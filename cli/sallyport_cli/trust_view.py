@@ -1,10 +1,15 @@
 """What a version of the trust says, for people: anchors, profiles, what is disabled, and the history."""
 
+import base64
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from sallyport.trust.authorities import describe
+from sallyport_cli.anchor_warnings import CERTIFICATE_FIELDS, NEAR_THE_END, day
+from sallyport_cli.crl_view import ListRow, TableList, say_lists
 from sallyport_cli.output import details, say, say_json, shown
 from sallyport_cli.trust_table import Items, Tombstone, Version
 
@@ -17,12 +22,17 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One version, with what is disabled now."""
+    """One version, with what is disabled now, and the anchors' revocation lists.
+
+    ``now`` is the time, for what has ended.
+    """
 
     version: Version | None
     is_current: bool
     items: Items
     tombstones: Sequence[Tombstone]
+    lists: Sequence[TableList]
+    now: datetime
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, with whole documents."""
@@ -30,12 +40,18 @@ class View:
             "version": None if self.version is None else asdict(self.version),
             "in_force": self.is_current and self.version is not None,
             "anchors": [
-                {**one, "disabled": self._is_disabled("anchor", one["name"])} for one in self._anchors()
+                {
+                    **one,
+                    **self._x509_facts(one),
+                    "disabled": self._is_disabled("anchor", one["name"]),
+                }
+                for one in self._anchors()
             ],
             "profiles": [
                 {
                     **one,
                     "external_id": external_id(one),
+                    **({"helper_flags": flags} if (flags := self._helper_flags(one)) else {}),
                     "disabled": self._is_disabled("profile", one["name"]),
                 }
                 for one in self._profiles()
@@ -56,7 +72,9 @@ class View:
             say(f"Version {shown(self.version.id)} ({state}), applied {at}", style="bold")
             say(f"by {by}")
             details("Trust anchors", [self._anchor_rows(one) for one in self._anchors()])
+            self._say_lists()
             details("Profiles", [self._profile_rows(one) for one in self._profiles()])
+            self._say_helper_flags()
         if self.tombstones:
             details("Disabled", [_tombstone_rows(one) for one in self.tombstones])
 
@@ -72,13 +90,92 @@ class View:
     def _anchor_rows(self, one: Mapping[str, Any]) -> Iterable[Row]:
         yield "anchor", one["name"] + self._mark("anchor", one["name"])
         yield "arn", one["arn"]
+        yield from self._certificate_rows(one) if one.get("kind") == "x509" else self._issuer_rows(one)
+        if one["replay"] != "allow":
+            yield "replay", one["replay"]
+
+    @staticmethod
+    def _issuer_rows(one: Mapping[str, Any]) -> Iterable[Row]:
         yield "issuer", one["issuer"]
         yield "dialect", one["dialect"]
         yield from (("audience", audience) for audience in one["audiences"])
-        if one["replay"] != "allow":
-            yield "replay", one["replay"]
         if one["local_discovery"]:
             yield "local discovery", one["local_discovery"]
+
+    def _certificate_rows(self, one: Mapping[str, Any]) -> Iterable[Row]:
+        for field, title in CERTIFICATE_FIELDS.items():
+            for der in one[field]:
+                found = describe(base64.b64decode(der))
+                yield title, found.subject
+                yield "  until", day(found.not_after) + self._age(found.not_after)
+        if one["crls"]:
+            late = "refused" if one["stale_crls"] == "deny" else "believed all the same"
+            yield "stale lists", f"{one['stale_crls']}: where a list is late or missing, callers are {late}"
+        if one["any_extended_key_usage"]:
+            yield "key usage", "any extended key usage is accepted"
+        if one["bare_names"]:
+            yield "names", "as IAM Roles Anywhere has them, where they are unambiguous"
+
+    def _age(self, ends: datetime) -> str:
+        if ends < self.now:
+            return "  EXPIRED"
+        left = ends - self.now
+        return f"  (in {left.days} day{'' if left.days == 1 else 's'})" if left <= NEAR_THE_END else ""
+
+    def _x509_facts(self, one: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what ``--json`` says of certificates and lists besides the document."""
+        if one.get("kind") != "x509":
+            return {}
+        facts = [
+            {"role": title, "subject": found.subject, "sha256": found.fingerprint}
+            | {"not_before": found.not_before.isoformat(), "not_after": found.not_after.isoformat()}
+            for field, title in CERTIFICATE_FIELDS.items()
+            for found in (describe(base64.b64decode(der)) for der in one[field])
+        ]
+        rows = [asdict(row) for row in self._rows_of_lists() if row.anchor == one["name"]]
+        return {"certificate_facts": facts, "lists": rows}
+
+    def _rows_of_lists(self) -> list[ListRow]:
+        return [one.row(self.now) for one in self.lists]
+
+    def _say_lists(self) -> None:
+        if not self.lists:
+            return
+        print()
+        say("Revocation lists", style="bold underline")
+        say_lists(self._rows_of_lists())
+        if not any(one.is_read for one in self.lists):
+            say(
+                "What exchanges believe is in the keys table: name it with --keys-table (the stack's outputs "
+                "do).",
+                style="dim",
+                hang=0,
+            )
+
+    def _helper_flags(self, one: Mapping[str, Any]) -> list[str]:
+        """Return what a client of IAM Roles Anywhere is told; nothing where there are several roles."""
+        anchor = anchors_of(self.items).get(one["trust_anchor"], {})
+        if anchor.get("kind") != "x509" or one["effect"] == "deny" or len(one["roles"]) != 1:
+            return []
+        return [
+            f"--trust-anchor-arn {anchor['arn']}",
+            f"--profile-arn {one['arn']}",
+            f"--role-arn {one['roles'][0]}",
+        ]
+
+    def _say_helper_flags(self) -> None:
+        """Print what can be copied. Whole lines, also on a terminal: a folded ARN is none."""
+        blocks = [(one, flags) for one in self._profiles() if (flags := self._helper_flags(one))]
+        if not blocks:
+            return
+        print()
+        say("For clients of IAM Roles Anywhere", style="bold underline")
+        for one, flags in blocks:
+            print()
+            say(f"# {shown(one['name'])}", style="dim")
+            say("aws_signing_helper credential-process \\")
+            say('  --certificate cert.pem --private-key key.pem --endpoint "$SALLYPORT_ENDPOINT" \\')
+            say(" \\\n".join(f"  {shown(flag)}" for flag in flags))
 
     def _profile_rows(self, one: Mapping[str, Any]) -> Iterable[Row]:
         yield "profile", one["name"] + self._mark("profile", one["name"])
@@ -94,9 +191,19 @@ class View:
         yield "external id", external_id(one) or "(none: the caller's own token goes to STS)"
         yield "duration", f"{one['duration']} s"
         yield "issuance", one["issuance"] + (" (advisory)" if one["advisory"] else "")
-        yield "session name", one["session_name"]
-        if one["source_identity"]:
-            yield "source identity", one["source_identity"]
+        certificate = one.get("certificate")
+        unset = "(from the certificate)" if certificate else ""
+        if one["session_name"] or unset:
+            yield "session name", one["session_name"] or unset
+        if one["source_identity"] or unset:
+            yield "source identity", one["source_identity"] or unset
+        if certificate:
+            mapped = ", ".join(f"{field}/{specifier}" for field, specifier in certificate["mapping"])
+            yield "tags from", mapped or "(nothing of the certificate)"
+            yield (
+                "unfit values",
+                f"{certificate['unfit']}d" if certificate["unfit"] == "encode" else "dropped",
+            )
         yield from (("tag", _tag(tag, one["transitive_tags"])) for tag in one["session_tags"])
         if one["session_policy"]:
             yield "session policy", json.dumps(one["session_policy"], sort_keys=True)

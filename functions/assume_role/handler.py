@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sallyport.settings import ExchangeSettings
+from sallyport.settings import TokenSettings
 from sallyport.wiring import exchanges
 
-routes = exchanges.token_routes(ExchangeSettings.from_env())  # once, in init: SnapStart's snapshot holds it
+routes = exchanges.token_routes(TokenSettings.from_env())  # once, in init: SnapStart's snapshot holds it
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fetch issuers' keys: all of them on a schedule, one anchor's when an exchange asks."""
+"""Fetch issuers' keys and revocation lists: all on a schedule, some anchors' when somebody asks."""
 
 from typing import Any
 
@@ -11,5 +11,5 @@ refresh = background.key_refresh(RefreshSettings.from_env())
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refresh and say what became of each anchor."""
+    """Refresh and say what became of each anchor's keys and of each list."""
     return refresh(event, context)

@@ -59,6 +59,8 @@ def environment(name: str, *, tracing: bool) -> dict[str, str]:
     given["AWS_REGION"] = given["AWS_DEFAULT_REGION"] = "eu-central-1"
     if "SALLYPORT_STS_REGIONS" in given:
         given["SALLYPORT_STS_REGIONS"] = "eu-central-1"
+    if "SALLYPORT_DOMAIN_NAME" in given:
+        given["SALLYPORT_DOMAIN_NAME"] = ""
     return {key: str(value) for key, value in given.items()}
 
 
@@ -68,7 +70,7 @@ import sys
 sys.path[:0] = sys.argv[1:3]
 import handler
 assert callable(handler.handler)
-print("\\n".join(sorted({name.partition(".")[0] for name in sys.modules})))
+print("\\n".join(sorted(sys.modules)))
 outside = [
     module.__file__
     for module in list(sys.modules.values())
@@ -78,8 +80,8 @@ assert not outside, outside
 """
 
 
-def loaded(layer: Path, name: str, *, tracing: bool = False) -> set[str]:
-    """Start a function and return the packages that it has loaded."""
+def loaded(layer: Path, name: str, *, tracing: bool = False, whole: bool = False) -> set[str]:
+    """Start a function and return the packages, or (``whole``) the modules, that it has loaded."""
     folder = str(ROOT / FUNCTIONS[name]["CodeUri"])
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROGRAM, str(layer), folder],
@@ -90,7 +92,7 @@ def loaded(layer: Path, name: str, *, tracing: bool = False) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2_000:]
-    return set(done.stdout.split())
+    return {module if whole else module.partition(".")[0] for module in done.stdout.split()}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -129,8 +131,60 @@ def test_the_deployed_handler_answers_the_gateways_event(layer: Path, event: Pat
     assert "PLACEHOLDER" not in done.stdout + done.stderr
 
 
-def test_an_exchange_does_not_load_boto3(layer: Path) -> None:
-    assert "boto3" not in loaded(layer, "AssumeRoleFunction")
+@pytest.mark.parametrize(
+    "event", sorted((ROOT / "events").glob("create_session*.json")), ids=lambda path: path.stem
+)
+def test_the_deployed_handler_answers_a_signed_request_that_has_lost_its_signature(
+    layer: Path, event: Path
+) -> None:
+    """Refused before anything is asked, since there is nobody to ask here."""
+    folder = str(ROOT / FUNCTIONS["CreateSessionFunction"]["CodeUri"])
+    sent = json.loads(event.read_text())
+    for name in [name for name in sent["multiValueHeaders"] if name.lower() == "authorization"]:
+        sent["multiValueHeaders"][name] = ["AWS4-X509-ECDSA-SHA256 PLACEHOLDER"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", INVOKE, str(layer), folder, json.dumps(sent)],
+        env=environment("CreateSessionFunction", tracing=False),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+    answer = json.loads(line.removeprefix("ANSWER"))
+    assert answer["statusCode"] == 403
+    assert answer["headers"]["x-amzn-errortype"] == "AccessDeniedException"
+    assert "PLACEHOLDER" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["AssumeRoleFunction", "CreateSessionFunction"])
+def test_an_exchange_does_not_load_boto3(layer: Path, name: str) -> None:
+    assert "boto3" not in loaded(layer, name)
+
+
+# Modules that take long to load, and whose functions a function never calls.
+OF_TOKENS = {"sallyport.identify_token", "sallyport.proof.oidc"}
+OF_CERTIFICATES = {
+    "sallyport.identify_certificate",
+    "sallyport.proof.x509",
+    "sallyport.proof.certificate_path",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "others"),
+    [
+        ("AssumeRoleFunction", OF_TOKENS, OF_CERTIFICATES),
+        ("CreateSessionFunction", OF_CERTIFICATES, OF_TOKENS),
+    ],
+)
+def test_neither_kind_of_exchange_loads_the_other_s_verifier(
+    layer: Path, name: str, own: set[str], others: set[str]
+) -> None:
+    modules = loaded(layer, name, whole=True)
+    assert own <= modules
+    assert not modules & others
+    assert ("jwt" in modules) is (own is OF_TOKENS)
 
 
 def test_with_tracing_on_the_exchange_starts_as_well(layer: Path) -> None:

@@ -48,6 +48,31 @@ def test_one_role_may_assume_for_one_profile_with_a_name_and_a_tag() -> None:
     assert set(pass_on["Action"]) == {"sts:TagSession", "sts:SetSourceIdentity"}
 
 
+def test_for_certificates_it_is_the_other_function_and_the_certificate_s_name() -> None:
+    given = GIVEN | {
+        "SallyportRoleArn": "arn:aws:iam::111122223333:role/sallyport-create-session",
+        "TenantId": "",
+        "CommonName": "host.example.com",
+    }
+    assume, pass_on = trust(resolved("member-account.yaml", **given)["Resources"])
+    for statement in (assume, pass_on):
+        assert statement["Principal"] == {"AWS": given["SallyportRoleArn"]}
+    assert assume["Condition"] == {
+        "StringEquals": {
+            "sts:ExternalId": GIVEN["ExternalId"],
+            "aws:RequestTag/x509Subject/CN": "host.example.com",
+        },
+        "Null": {"sts:SourceIdentity": "false"},
+    }
+
+
+def test_one_of_the_tags_must_be_given() -> None:
+    (assertion,) = load("member-account.yaml")["Rules"]["OneTagAtLeast"]["Assertions"]
+    # Rules know few functions, and these are among them.
+    given = [{"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]} for name in ("TenantId", "CommonName")]
+    assert assertion["Assert"] == {"Fn::Or": given}
+
+
 def test_no_principal_is_a_wildcard_and_no_condition_a_guess() -> None:
     for resources in (AWS, LOCAL):
         for role in ("TargetRole", "WebIdentityRole"):

@@ -1,5 +1,6 @@
 """The template is code: what each function may do, what is kept, and what stays out of every log."""
 
+import json
 import re
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_public_and_background_functions_share_no_concurrency() -> None:
     public = {
         name for name, one in FUNCTIONS.items() if any(e["Type"] == "Api" for e in one["Events"].values())
     }
-    assert public == {"AssumeRoleFunction"}
+    assert public == {"AssumeRoleFunction", "CreateSessionFunction"}
     for name in FUNCTIONS:
         parameter = written[name]["Properties"]["ReservedConcurrentExecutions"]["Ref"]
         assert parameter == ("ExchangeConcurrency" if name in public else "BackgroundConcurrency")
@@ -137,6 +138,21 @@ MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
         (STS, {"arn:${AWS::Partition}:iam::${AWS::AccountId}:role/sallyport/*"}, None),
         (XRAY, {"*"}, None),
     ],
+    # The same but for keys: a certificate's issuer is in the trust table, what it has revoked in the other.
+    "CreateSessionRole": [
+        (LOG, {"log-group:/aws/lambda/${AWS::StackName}-create-session:*"}, None),
+        ({"dynamodb:GetItem", "dynamodb:BatchGetItem"}, {"TrustTable.Arn"}, None),
+        ({"dynamodb:BatchGetItem"}, {"KeysTable.Arn"}, None),
+        ({"dynamodb:PutItem"}, {"SpentTable.Arn"}, None),
+        (
+            {"dynamodb:UpdateItem"},
+            {"SpentTable.Arn"},
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["rate#*"]}},
+        ),
+        ({"dynamodb:PutItem"}, {"RecordsTable.Arn"}, None),
+        (STS, {"arn:${AWS::Partition}:iam::${AWS::AccountId}:role/sallyport/*"}, None),
+        (XRAY, {"*"}, None),
+    ],
     "RefreshKeysRole": [
         (LOG, {"log-group:/aws/lambda/${AWS::StackName}-refresh-keys:*"}, None),
         (
@@ -145,6 +161,11 @@ MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
             None,
         ),
         ({"dynamodb:GetItem", "dynamodb:UpdateItem"}, {"KeysTable.Arn"}, None),
+        (
+            {"dynamodb:BatchWriteItem"},
+            {"KeysTable.Arn"},
+            {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["revoked#*"]}},
+        ),
         (XRAY, {"*"}, None),
     ],
     "PublishRecordsRole": [
@@ -236,11 +257,11 @@ def test_only_exchanges_may_assume_roles_and_only_under_the_target_path() -> Non
     )
     for name, role in of_type("AWS::IAM::Role", everything["Resources"]).items():
         assuming = [one for one in statements(role) if any(action.startswith("sts:") for action in one[0])]
-        if name != "AssumeRoleRole":
+        if name not in {"AssumeRoleRole", "CreateSessionRole"}:
             assert assuming == []
             continue
         own, more, organization = assuming
-        assert own == MAY["AssumeRoleRole"][-2]
+        assert own == MAY[name][-2]
         assert more == (STS, {"arn:aws:iam::222233334444:role/sallyport/*"}, None)
         assert organization == (
             STS,
@@ -289,7 +310,7 @@ def test_routes_are_explicit() -> None:
         for event in one["Events"].values()
         if event["Type"] == "Api"
     }
-    assert routes == {("POST", "/"), ("POST", "/credentials")}
+    assert routes == {("POST", "/"), ("POST", "/credentials"), ("POST", "/sessions")}
 
 
 def test_no_data_trace_and_no_execution_log() -> None:
@@ -325,6 +346,45 @@ def test_what_the_gateway_answers_itself_is_not_stored_either() -> None:
     answers = RESOURCES["Api"]["Properties"]["GatewayResponses"]
     for kind in ("DEFAULT_4XX", "DEFAULT_5XX"):
         assert answers[kind]["ResponseParameters"]["Headers"]["Cache-Control"] == "'no-store'"
+
+
+# Clients of IAM Roles Anywhere try again by this code; a 429 without one is an end to them.
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("THROTTLED", "ThrottlingException"),
+        ("QUOTA_EXCEEDED", "ThrottlingException"),
+        ("DEFAULT_5XX", "ServiceUnavailableException"),
+    ],
+)
+def test_what_may_be_tried_again_says_so_even_where_the_gateway_answers(kind: str, code: str) -> None:
+    headers = RESOURCES["Api"]["Properties"]["GatewayResponses"][kind]["ResponseParameters"]["Headers"]
+    assert headers == {"Cache-Control": "'no-store'", "x-amzn-errortype": f"'{code}'"}
+
+
+def test_so_does_the_firewall() -> None:
+    properties = RESOURCES["WebAcl"]["Properties"]
+    said = properties["Rules"][0]["Action"]["Block"]["CustomResponse"]
+    assert said["ResponseCode"] == 429
+    headers = {one["Name"]: one["Value"] for one in said["ResponseHeaders"]}
+    assert headers == {"cache-control": "no-store", "x-amzn-errortype": "ThrottlingException"}
+    # The service's own rules: any name but this one, of these characters.
+    assert "content-type" not in headers
+    assert all(re.fullmatch(r"[a-zA-Z0-9._$-]{1,64}", name) for name in headers)
+    body = properties["CustomResponseBodies"][said["CustomResponseBodyKey"]]
+    assert body["ContentType"] == "APPLICATION_JSON"
+    assert json.loads(body["Content"]) == {"message": "Rate exceeded."}
+
+
+def test_the_function_for_certificates_knows_the_endpoint_s_own_domain() -> None:
+    def known(**parameters: str) -> Any:
+        resources = resolved("template.yaml", **parameters)["Resources"]
+        return resources["CreateSessionFunction"]["Properties"]["Environment"]["Variables"][
+            "SALLYPORT_DOMAIN_NAME"
+        ]
+
+    assert known() == ""
+    assert known(DomainName="sts.example.com", CertificateArn="arn") == "sts.example.com"
 
 
 def test_the_api_is_regional_and_has_no_resource_policy() -> None:
@@ -379,17 +439,26 @@ def test_what_matters_is_kept_and_can_be_restored(name: str) -> None:
 
 
 def test_what_ends_says_when() -> None:
-    for name in ("SpentTable", "RecordsTable", "AuditTable"):
+    for name in ("SpentTable", "RecordsTable", "AuditTable", "KeysTable"):
         assert TABLES[name]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
-    for name in ("TrustTable", "KeysTable"):
-        assert "TimeToLiveSpecification" not in TABLES[name]
+    assert "TimeToLiveSpecification" not in TABLES["TrustTable"]
+
+
+# Of several values, a negated operator wants none to be equal.
+EXCHANGES_ALONE = {
+    "ArnNotEquals": {
+        "aws:PrincipalArn": [
+            f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{ROLES[name]['RoleName']}"
+            for name in ("AssumeRoleRole", "CreateSessionRole")
+        ]
+    }
+}
 
 
 def test_nobody_but_exchanges_writes_records_and_nobody_changes_them() -> None:
     writes, changes = TABLES["RecordsTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
     assert (writes["Effect"], writes["Principal"], writes["Action"]) == ("Deny", "*", "dynamodb:PutItem")
-    role = f"role/{ROLES['AssumeRoleRole']['RoleName']}"
-    assert writes["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(f":{role}")
+    assert writes["Condition"] == EXCHANGES_ALONE
     assert (changes["Effect"], changes["Principal"]) == ("Deny", "*")
     assert "Condition" not in changes
     assert set(changes["Action"]) == {
@@ -425,7 +494,7 @@ def test_nobody_but_refresh_keys_writes_keys_whatever_their_own_policies_say() -
 def test_nobody_but_exchanges_spends_and_nobody_takes_back_what_was_spent() -> None:
     spend, take_back = TABLES["SpentTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
     assert (spend["Effect"], spend["Principal"]) == ("Deny", "*")
-    assert spend["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith("-assume-role")
+    assert spend["Condition"] == EXCHANGES_ALONE
     assert (take_back["Effect"], take_back["Principal"]) == ("Deny", "*")
     assert "Condition" not in take_back
     assert {*spend["Action"], *take_back["Action"]} == EVERY_WRITE
@@ -494,7 +563,7 @@ def test_queues_hold_on_long_enough_and_are_encrypted() -> None:
 
 def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() -> None:
     watched = {alarm["MetricName"] for alarm in ALARMS.values() if alarm["Namespace"] == "Sallyport"}
-    assert watched == {"SessionNotReleased", "Unexpected", "StaleKeys", "RecordChanged"}
+    assert watched == {"SessionNotReleased", "Unexpected", "StaleKeys", "StaleCrls", "RecordChanged"}
     sources = "".join(path.read_text() for path in (ROOT / "layers/sallyport/sallyport").rglob("*.py"))
     for metric in watched:
         assert f'"{metric}"' in sources

@@ -5,6 +5,7 @@ failing after it. The time is the fake's; none of it passes.
 """
 
 import json
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,16 +15,22 @@ import pytest
 from sallyport.adapters import aws as adapter
 from sallyport.adapters import fetch, sts
 from sallyport.adapters.http import HttpResponse, NetworkError, TimeLimits
+from sallyport.adapters.revocation_tables import MAX_BATCHES as REVOCATION_BATCHES
+from sallyport.adapters.revocation_tables import MAX_PER_SECOND
 from sallyport.adapters.tables import MAX_BATCHES
 from sallyport.audit.ledger import LATE_AT_ONCE
 from sallyport.keys import ANCHOR_SECONDS, TURN_SECONDS
+from sallyport.refresh import LISTS_SHARE
+from sallyport.revocation import BRING_SECONDS, FLIP_SECONDS, WRITES_PER_SECOND
 from sallyport.settings import MAX_STS_REGIONS
 from sallyport.trust.limits import MAX_PROFILES_PER_ROLE
-from sallyport.wiring.clients import DYNAMODB_LIMITS, REFRESH_LIMITS, STS_LIMITS
-from tests.support import tokens
+from sallyport.wiring.clients import DYNAMODB_LIMITS, LISTS_LIMITS, REFRESH_LIMITS, STS_LIMITS
+from tests.support import pki, tokens
+from tests.support.certificate_world import LISTED, CertificateWorld
+from tests.support.certificate_world import TRUST as CERTIFICATE_TRUST
 from tests.support.cloudformation import resolved
 from tests.support.fake_transport import unreachable
-from tests.support.world import ACCOUNT, TRUST, World
+from tests.support.world import ACCOUNT, TRUST, Account, World
 
 FUNCTIONS = resolved("template.yaml")
 EXCHANGE_TIMEOUT = FUNCTIONS["Globals"]["Function"]["Timeout"]
@@ -32,10 +39,11 @@ GATEWAY_TIMEOUT = 29
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/crowded"
 REGIONS = ("eu-central-1", "eu-west-1", "eu-north-1")
 
-# Version, anchor, role; the keys, past the cache, and again; what is disabled; the counter, the proof;
-# the record, and what is late. Each may be tried twice, with a pause between.
+# With tokens: version, anchor, role; the keys, past the cache, and again; what is disabled; the counter, the
+# proof; the record, and what is late. Each may be tried twice, with a pause between.
 TABLE_CALLS = 3 + 3 + MAX_BATCHES + 2 + 1 + LATE_AT_ONCE
-PAUSES = TABLE_CALLS * (adapter.ATTEMPTS - 1) * adapter.PAUSE_SECONDS
+PAUSE_SECONDS = adapter.PAUSE_SECONDS
+PAUSES = TABLE_CALLS * (adapter.ATTEMPTS - 1) * PAUSE_SECONDS
 
 
 def crowded() -> dict[str, Any]:
@@ -53,15 +61,36 @@ def crowded() -> dict[str, Any]:
     return trust
 
 
+# With certificates: version, anchor, role; states of lists, what they name, what is disabled, each in
+# batches; the counter, the proof; the record, and what is late.
+CERTIFICATE_CALLS = 3 + 2 * REVOCATION_BATCHES + MAX_BATCHES + 2 + 1 + LATE_AT_ONCE
+
+
+def crowded_with_certificates() -> dict[str, Any]:
+    """The same for certificates: an anchor with as many lists as chains are long, and more."""
+    trust = deepcopy(CERTIFICATE_TRUST)
+    trust["trust_anchors"]["listed"]["replay"] = "once"
+    del trust["profiles"]["patient"], trust["profiles"]["listed"]
+    for number in range(MAX_PROFILES_PER_ROLE):
+        trust["profiles"][f"p{number}"] = {
+            "trust_anchor": "listed",
+            "roles": [LISTED],
+            "condition": {"StringEquals": {"x509:Subject/CN": "host.example.com"}},
+            "session_tags": {f"T{tag}": {"value": "${x509:Serial}", "optional": True} for tag in range(5)},
+            "grants_per_minute": 10,
+        }
+    return trust
+
+
 @dataclass
 class Slowness:
     """Every call takes all of its time, each first try fails after it, and reads are answered in part."""
 
-    world: World
+    world: Account
     spent: float = 0.0
     calls: list[str] = field(default_factory=list)
     failed: set[bytes] = field(default_factory=set)
-    partial_answers: int = MAX_BATCHES - 1
+    partial: Counter[str] = field(default_factory=Counter)
 
     def __call__(self, url: str, body: bytes, limits: TimeLimits) -> HttpResponse | None:
         service = url.removeprefix("https://").partition(".")[0]
@@ -75,16 +104,24 @@ class Slowness:
             self.failed ^= {body}
             if body in self.failed:
                 raise NetworkError("no-answer", "slow")
-            if b"RequestItems" in body and self.partial_answers:
-                self.partial_answers -= 1
-                return one_left_over(body)
+            if b"RequestItems" in body:
+                return self.one_left_over(json.loads(body)["RequestItems"])
         return None
 
-
-def one_left_over(body: bytes) -> HttpResponse:
-    request = json.loads(body)["RequestItems"]["trust"]
-    left = {**request, "Keys": request["Keys"][-1:]}
-    return HttpResponse(200, json.dumps({"Responses": {}, "UnprocessedKeys": {"trust": left}}).encode())
+    def one_left_over(self, asked: dict[str, Any]) -> HttpResponse | None:
+        """Answer all but one of what is asked for, as often as is borne."""
+        ((table, request),) = asked.items()
+        *taken, left = request["Keys"]
+        kind = left["pk"]["S"].partition("#")[0]
+        self.partial[kind] += 1
+        if self.partial[kind] >= MAX_BATCHES:
+            return None
+        found = [self.world.aws.tables[table].get_item(TableName=table, Key=key).get("Item") for key in taken]
+        answer = {
+            "Responses": {table: [item for item in found if item is not None]},
+            "UnprocessedKeys": {table: {**request, "Keys": [left]}},
+        }
+        return HttpResponse(200, json.dumps(answer).encode())
 
 
 @pytest.fixture
@@ -143,6 +180,37 @@ def test_the_longest_path_of_a_grant_is_shorter_than_both_timeouts(
     assert total < GATEWAY_TIMEOUT
 
 
+def test_so_is_the_longest_path_of_a_grant_to_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "PAUSE_SECONDS", 0)
+    assert REVOCATION_BATCHES == MAX_BATCHES
+    world = CertificateWorld(trust=crowded_with_certificates(), changes={"sts_regions": REGIONS})
+    by = pki.leaf(pki.issuing())
+    for name, authority in (("root.crl", pki.root()), ("issuing.crl", pki.issuing())):
+        world.keep_list("listed", name, pki.crl(authority))
+    assert world.ask(pki.leaf(pki.stranger()))["statusCode"] == 403
+    with world.fault("dynamodb/PutItem", unreachable):
+        for _ in range(LATE_AT_ONCE + 1):
+            world.ask(pki.leaf(subject="other.example.com"))
+    world.advance(61)
+    world.apply(world.trust)
+    asked = world.signed(by, LISTED)
+    slow = world.aws.intercept = Slowness(world)
+    answer = world.send(asked)
+    assert answer["statusCode"] == 201, answer["body"]
+    assert slow.calls.count("lambda") == 0
+    assert slow.calls.count("sts") == MAX_STS_REGIONS
+    assert slow.calls.count("dynamodb") == adapter.ATTEMPTS * CERTIFICATE_CALLS
+    own = adapter._OwnCredentialsFetcher
+    total = (
+        slow.spent
+        - MAX_STS_REGIONS * STS_LIMITS.total
+        + (sts.LAST_TRY_SECONDS + STS_LIMITS.total)
+        + own.TIMEOUT_SECONDS * own.RETRY_ATTEMPTS
+        + CERTIFICATE_CALLS * (adapter.ATTEMPTS - 1) * PAUSE_SECONDS
+    )
+    assert total < min(EXCHANGE_TIMEOUT, GATEWAY_TIMEOUT)
+
+
 def test_so_is_the_longest_path_of_a_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """STS has given what may not be released: there is a record to put here as well."""
     monkeypatch.setattr(adapter, "PAUSE_SECONDS", 0)
@@ -178,3 +246,15 @@ def test_anchors_take_turns_by_the_step_of_the_schedule() -> None:
     (event,) = FUNCTIONS["Resources"]["RefreshKeysFunction"]["Properties"]["Events"].values()
     assert event["Properties"]["Schedule"] == "rate(1 hour)"
     assert TURN_SECONDS == 3_600
+
+
+def test_a_list_with_a_million_entries_fits_into_what_a_run_leaves_for_lists() -> None:
+    refresh = FUNCTIONS["Resources"]["RefreshKeysFunction"]["Properties"]
+    million = 1_000_000 / WRITES_PER_SECOND + BRING_SECONDS + FLIP_SECONDS
+    assert million <= refresh["Timeout"] * LISTS_SHARE
+    assert WRITES_PER_SECOND < MAX_PER_SECOND, "it plans with less than it can do"
+    # What keys had when the function was theirs alone.
+    assert refresh["Timeout"] * (1 - LISTS_SHARE) > 120
+    assert fetch.LIST_SECONDS < BRING_SECONDS
+    # A batch that is under way when nothing more is begun comes to its end.
+    assert adapter.ATTEMPTS * LISTS_LIMITS.total + adapter.PAUSE_SECONDS < FLIP_SECONDS

@@ -17,7 +17,9 @@ from sallyport.keys import FetchedKeys
 from sallyport.model import Grant, Issuance, Secret, SessionTag
 from sallyport.settings import AwsSettings
 from sallyport.wiring.clients import Aws
-from tests.support import canary
+from tests.support import canary, pki
+from tests.support.certificate_world import DEPLOYER, LISTED, CertificateWorld
+from tests.support.certificate_world import LIMITED as HOLDERS_LIMITED
 from tests.support.fake_transport import FakeTable
 from tests.support.sts_client import sts_model
 from tests.support.world import LIMITED, OWN, REGION, World
@@ -116,7 +118,17 @@ def table_calls() -> list[tuple[Mapping[str, str], dict[str, Any]]]:
     keys.claim_ask(anchors[0].id, world.now)
     keys.write(FetchedKeys(anchor_id=anchors[0].id, issuer="i", jwks="{}", fetched_at=2**31, source="s"))
     AuditTable(dynamodb, "audit").count("a", "granted", world.now, timedelta(days=1))
-    return [(headers, json.loads(body)) for url, headers, body in world.aws.requests if "//dynamodb" in url]
+    holders = CertificateWorld()
+    holders.keep_list("listed", "root.crl", pki.crl(pki.root()))
+    holders.keep_list("listed", "issuing.crl", pki.crl(pki.issuing()))
+    for by, role in (
+        (pki.leaf(), DEPLOYER),
+        (pki.leaf(), HOLDERS_LIMITED),
+        (pki.leaf(pki.issuing()), LISTED),
+    ):
+        assert holders.ask(by, role)["statusCode"] == 201
+    requests = [*world.aws.requests, *holders.aws.requests]
+    return [(headers, json.loads(body)) for url, headers, body in requests if "//dynamodb" in url]
 
 
 def test_every_request_to_a_table_is_one_that_dynamodb_takes(

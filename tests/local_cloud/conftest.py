@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from local import cloud as clouds
-from local import demo, deploy, env
+from local import demo_tokens, deploy, env
 from local.http_client import ask
 from local.paths import TEST, UP
 from local.progress import Progress
+from local.steps import World
 from local.up import bring_up
 
 HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[demo.World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The stack, with what the demonstration's steps share.
 
     A cloud that `make up` left running is used as it is, if a stack is deployed in it: whoever
@@ -37,30 +38,30 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[demo.World]:
     folder = tmp_path_factory.mktemp("clients")
     running = clouds.running(UP) if UP.env_file.exists() and not TEST.processes.exists() else None
     if running is not None:
-        yield demo.World(running, deploy.read(running), folder)
+        yield World(running, deploy.read(running), folder)
         return
     try:
         cloud, deployment = bring_up(TEST, Progress())
-        yield demo.World(cloud, deployment, folder)
+        yield World(cloud, deployment, folder)
     finally:
         clouds.stop(TEST)
 
 
 @pytest.fixture(scope="session")
-def variables(world: demo.World) -> dict[str, str]:
+def variables(world: World) -> dict[str, str]:
     """What `.local/env` exports."""
     return env.variables(world.cloud, world.deployment)
 
 
 @pytest.fixture(scope="session")
-def reader_token(world: demo.World) -> str:
+def reader_token(world: World) -> str:
     """The token that azure-identity gets for the identity that the sample trust file allows."""
-    demo.token_from_imds(world)
+    demo_tokens.token_from_imds(world)
     return world.tokens["imds"]
 
 
 @pytest.fixture
-def faults(world: demo.World) -> Iterator[str]:
+def faults(world: World) -> Iterator[str]:
     """The fault proxy's address; whatever a test sets there is gone after it."""
     yield world.cloud.faults
     ask("DELETE", f"{world.cloud.faults}/faults")

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from local import demo
+from local import demo_tokens, steps
 from local.cloud import STS_REGIONS
 from local.deploy import SAMPLE_PROFILE, client
 from local.http_client import ask
@@ -34,7 +34,7 @@ class Reply(NamedTuple):
     body: str
 
 
-def send(world: demo.World, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+def send(world: steps.World, method: str, path: str, headers: Headers, body: bytes) -> Reply:
     """Send a request of which every byte is ours; header names may come twice."""
     url = urlsplit(world.deployment.endpoint + path)
     connection = http.client.HTTPConnection(url.netloc, timeout=ANSWER_SECONDS)
@@ -50,19 +50,19 @@ def send(world: demo.World, method: str, path: str, headers: Headers, body: byte
         connection.close()
 
 
-def query(world: demo.World, **changes: str) -> Reply:
+def query(world: steps.World, **changes: str) -> Reply:
     """``POST /`` with a good token; a change takes a parameter's place."""
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
         "RoleArn": world.role,
-        "RoleSessionName": demo.SESSION,
+        "RoleSessionName": demo_tokens.SESSION,
         "WebIdentityToken": world.tokens["imds"],
     }
     return send(world, "POST", "/", [("Content-Type", FORM)], urlencode(form | changes).encode())
 
 
-def credentials(world: demo.World, *authorizations: str) -> Reply:
+def credentials(world: steps.World, *authorizations: str) -> Reply:
     """``POST /credentials`` with these Authorization headers."""
     headers = [("Content-Type", JSON), *(("Authorization", value) for value in authorizations)]
     return send(world, "POST", "/credentials", headers, json.dumps({"roleArn": world.role}).encode())
@@ -75,7 +75,7 @@ def token(reader_token: str) -> str:
 
 
 def test_the_requests_of_these_tests_are_good_but_for_what_each_of_them_changes(
-    world: demo.World, token: str
+    world: steps.World, token: str
 ) -> None:
     assert query(world).status == 200
     assert credentials(world, f"Bearer {token}").status == 200
@@ -92,12 +92,12 @@ TOKENS: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("case", TOKENS)
-def test_a_token_is_refused(world: demo.World, case: str) -> None:
+def test_a_token_is_refused(world: steps.World, case: str) -> None:
     asked, code, reason = TOKENS[case]
-    assert demo.refused(world, demo.minted(world, **asked), code, reason)
+    assert demo_tokens.refused(world, demo_tokens.minted(world, **asked), code, reason)
 
 
-def test_a_token_that_nobody_signed_is_refused(world: demo.World, token: str) -> None:
+def test_a_token_that_nobody_signed_is_refused(world: steps.World, token: str) -> None:
     header = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0"  # {"alg":"none","typ":"JWT"}
     for signature in ("", token.rpartition(".")[2]):
         unsigned = f"{header}.{token.split('.')[1]}.{signature}"
@@ -109,7 +109,7 @@ def test_a_token_that_nobody_signed_is_refused(world: demo.World, token: str) ->
 
 GARBAGE = b"\x00\xff<>{]&&==%zz" * 20
 
-REQUESTS: dict[str, Callable[[demo.World], Reply]] = {
+REQUESTS: dict[str, Callable[[steps.World], Reply]] = {
     "garbage for a form": lambda w: send(w, "POST", "/", [("Content-Type", FORM)], GARBAGE),
     "garbage for JSON": lambda w: send(
         w,
@@ -132,14 +132,14 @@ REQUESTS: dict[str, Callable[[demo.World], Reply]] = {
 
 
 @pytest.mark.parametrize("case", REQUESTS)
-def test_a_request_is_refused(world: demo.World, case: str) -> None:
+def test_a_request_is_refused(world: steps.World, case: str) -> None:
     reply = REQUESTS[case](world)
     assert 400 <= reply.status < 500, reply
     assert "SecretAccessKey" not in reply.body
     assert "Traceback" not in reply.body
 
 
-def test_a_role_that_is_not_there_and_one_that_is_not_listed_are_answered_alike(world: demo.World) -> None:
+def test_a_role_that_is_not_there_and_one_that_is_not_listed_are_answered_alike(world: steps.World) -> None:
     """Nobody learns which roles there are."""
     roles = client(world.cloud, "iam").list_roles()["Roles"]
     unlisted = next(role["Arn"] for role in roles if "/sallyport/" not in role["Arn"])
@@ -153,23 +153,23 @@ def test_a_role_that_is_not_there_and_one_that_is_not_listed_are_answered_alike(
 
 
 def test_a_disabled_profile_gives_nothing_after_a_moment_and_enabled_it_gives_again(
-    world: demo.World, variables: dict[str, str], token: str
+    world: steps.World, variables: dict[str, str], token: str
 ) -> None:
     def sallyport(*words: str) -> None:
         command = [str(VENV / "bin" / "sallyport"), "trust", *words, "--reason", "a live test"]
-        demo.program([*command, "profile", SAMPLE_PROFILE], world.cloud.environment() | variables)
+        steps.program([*command, "profile", SAMPLE_PROFILE], world.cloud.environment() | variables)
 
     def status_within(status: int) -> int:
         ends = time.monotonic() + DISABLED_SECONDS
         while (found := query(world).status) != status and time.monotonic() < ends:
-            time.sleep(demo.POLL_SECONDS)
+            time.sleep(steps.POLL_SECONDS)
         return found
 
     assert query(world).status == 200
     try:
         sallyport("disable")
         assert status_within(403) == 403
-        assert demo.refused(world, token, "AccessDenied", "profile-disabled")
+        assert demo_tokens.refused(world, token, "AccessDenied", "profile-disabled")
     finally:
         sallyport("enable", "--yes")
         after = status_within(200)
@@ -179,7 +179,7 @@ def test_a_disabled_profile_gives_nothing_after_a_moment_and_enabled_it_gives_ag
 # Regions
 
 
-def lose_all_regions(world: demo.World, faults: str) -> None:
+def lose_all_regions(world: steps.World, faults: str) -> None:
     """Have STS fail everywhere, and be back: after it the first Region is asked first again."""
     ask("POST", f"{faults}/faults", {"fault": "503", "service": "sts"})
     assert query(world).status == 503
@@ -187,15 +187,15 @@ def lose_all_regions(world: demo.World, faults: str) -> None:
     assert query(world).status == 200
 
 
-def test_without_sts_in_any_region_callers_are_told_to_try_again(world: demo.World, faults: str) -> None:
+def test_without_sts_in_any_region_callers_are_told_to_try_again(world: steps.World, faults: str) -> None:
     lose_all_regions(world, faults)
 
 
-def test_a_region_in_which_sts_is_disabled_is_passed_over(world: demo.World, faults: str) -> None:
+def test_a_region_in_which_sts_is_disabled_is_passed_over(world: steps.World, faults: str) -> None:
     first, second = STS_REGIONS
     # A Region that an earlier test took away would not be asked, and what follows would show nothing.
     lose_all_regions(world, faults)
     ask("POST", f"{faults}/faults", {"fault": "RegionDisabledException", "service": "sts", "region": first})
-    answer = demo.exchange(world, world.tokens["imds"])
-    issued = demo.explain(world, answer["ResponseMetadata"]["RequestId"])["issued"]
+    answer = demo_tokens.exchange(world, world.tokens["imds"])
+    issued = steps.explain(world, answer["ResponseMetadata"]["RequestId"])["issued"]
     assert (issued["region"], issued["skipped_regions"]) == (second, [first])

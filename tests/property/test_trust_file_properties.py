@@ -1,6 +1,7 @@
 """Whatever a trust file holds, it is compiled or refused with places and cures, and never more than that."""
 
 import json
+from datetime import UTC, datetime
 
 import yaml
 from hypothesis import example, given, settings
@@ -11,6 +12,7 @@ from sallyport_cli.strict_yaml import MAX_PROBLEMS, LocatedProblem, parse
 from sallyport_cli.trust_file import CheckedFile, Place, check
 
 PLACE = Place(account="111122223333", region="eu-central-1")
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 VALID = """version: 1
 trust_anchors:
@@ -109,7 +111,7 @@ UNHURRIED = settings(deadline=None)
 def outcome(data: bytes) -> CheckedFile | tuple[LocatedProblem, ...]:
     """Compile, or return the problems; anything else that is raised fails the test."""
     try:
-        return check(data, path="trust.yaml", place=PLACE)
+        return check(data, path="trust.yaml", place=PLACE, now=NOW)
     except TrustFileError as error:
         found = error.problems
     problems = tuple(problem for problem in found if isinstance(problem, LocatedProblem))

@@ -6,15 +6,20 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sallyport.model import Decision, Denial
+from sallyport.model import Decision, Denial, X509Anchor
+from sallyport.proof.certificates import authority_problem
 from sallyport.trust.changes import classify
 from sallyport.trust.compile import load_anchor
 from sallyport.trust.decide import authorize
+from sallyport.trust.files import files_named
 from tests.support.trust_files import (
+    HOLDER,
     NOW,
     ROLE,
+    authority,
     compiled,
     entra,
+    files,
     identity,
     plain,
     problems,
@@ -28,6 +33,8 @@ TEXT = st.text(max_size=12) | st.sampled_from(
     [
         *("*", "${token:oid}", "contoso-${token:oid}", "${", "1h", "1h\n", "999999d", "allow", "deny", ROLE),
         *("https://sts.windows.net/common/", "https://[::1", "https://[", "https://a.b\n", "http://[::1/"),
+        *("ca.pem", "issuing.pem", "nowhere.pem", "x509:Subject", "x509:SAN/URI", "${x509:Subject}", "drop"),
+        *("http://pki.example.com/ca.crl", "http://[", "http://127.0.0.1/", "Name/*", "../ca.crl", "#"),
         *("token:sub", "x509:", "arn:", "StringLike", "Null", "aws:x", "oidc", "x509", "web-identity"),
     ]
 )
@@ -70,10 +77,36 @@ GOOD = trust_file(
             unconditional=False,
             accept_session_name=True,
         ),
+        "host": profile(
+            trust_anchor="datacenter",
+            condition={**HOLDER, "StringLike": {"x509:SAN/URI": "spiffe://example.com/a/*"}},
+            session_tags={"Host": "${x509:Subject/CN}"},
+            attribute_mapping={
+                "x509Subject": ["CN", "OU"],
+                "x509Issuer": ["*"],
+                "x509SAN": ["DNS", "Name/*"],
+            },
+            unfit_values="drop",
+            source_identity="datacenter.${x509:Subject}",
+            session_name="datacenter-${x509:Issuer},${x509:Serial}",
+        ),
+        "guest": profile(
+            trust_anchor="guests", condition={"StringEquals": {"x509:Subject/OU": "x"}}, priority=1
+        ),
     },
     {
         "contoso": entra(algorithms=["RS256"], jwks_hosts=["k.example.com"], keys_max_age="4h"),
         "other": plain(),
+        "datacenter": authority(
+            intermediates="issuing.pem",
+            crls=["lists/ca.crl"],
+            crl_urls=["http://pki.example.com/ca.crl"],
+            stale_crls="allow",
+            any_extended_key_usage=True,
+            replay="once",
+            bare_names=True,
+        ),
+        "guests": authority(certificates="both.pem"),
     },
 )
 
@@ -153,3 +186,31 @@ def test_an_empty_trust_file_denies_everything(
     outcome = authorize(stranger, asks, profiles_of(trust, role), disabled=(), now=NOW).outcome
     assert isinstance(outcome, Denial)
     assert claims is not None
+
+
+DATACENTER = trust_file({}, {"datacenter": GOOD["trust_anchors"]["datacenter"]})
+
+
+@given(st.sampled_from(["ca.pem", "issuing.pem"]), st.binary(max_size=200))
+def test_any_bytes_beside_a_trust_file_are_certificates_or_are_refused(name: str, data: bytes) -> None:
+    assert problems(DATACENTER, beside={name: data})
+
+
+@given(st.sampled_from(["ca.pem", "issuing.pem"]), st.integers(0), st.integers(0, 255))
+def test_a_bent_file_of_certificates_is_refused_or_holds_authorities(name: str, at: int, byte: int) -> None:
+    data = bytearray(files()[name])
+    data[at % len(data)] = byte
+    if not problems(DATACENTER, beside={name: bytes(data)}):
+        (anchor,) = compiled(DATACENTER, beside={name: bytes(data)}).anchors
+        assert isinstance(anchor, X509Anchor)
+        assert not any(map(authority_problem, (*anchor.certificates, *anchor.intermediates)))
+
+
+@given(JSON)
+def test_whatever_a_document_is_it_names_files_or_none(document: object) -> None:
+    assert all(isinstance(name, str) for name in files_named(document))
+    assert files_named({"trust_anchors": {"a": document}}) is not None
+
+
+def test_the_anchor_whose_files_are_bent_is_a_good_one() -> None:
+    assert not problems(DATACENTER)

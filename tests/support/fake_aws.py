@@ -102,15 +102,25 @@ class FakeIam:
 class FakeAws:
     """A session of boto3."""
 
-    dynamodb: FakeDynamoDb = field(default_factory=FakeDynamoDb)
+    dynamodb: FakeDynamoDb = field(
+        default_factory=lambda: FakeDynamoDb(others={"keys": FakeDynamoDb(sort_key=None)})
+    )
     sts: FakeSts = field(default_factory=FakeSts)
     functions: FakeLambda = field(default_factory=FakeLambda)
     logs: FakeLogs = field(default_factory=FakeLogs)
     iam: FakeIam = field(default_factory=FakeIam)
     region_name: str | None = REGION
+    others: dict[str, Any] = field(default_factory=dict)
+    profiles: list[str | None] = field(default_factory=list)
 
-    def __call__(self) -> "FakeAws":
+    @property
+    def keys(self) -> FakeDynamoDb:
+        """Return the keys table, which is behind the same client."""
+        return self.dynamodb.others["keys"]
+
+    def __call__(self, *, profile_name: str | None = None) -> "FakeAws":
         """Stand in for the class itself."""
+        self.profiles.append(profile_name)
         return self
 
     def client(self, service: str, **_settings: Any) -> Any:
@@ -121,4 +131,5 @@ class FakeAws:
             "lambda": self.functions,
             "logs": self.logs,
             "sts": self.sts,
+            **self.others,
         }[service]

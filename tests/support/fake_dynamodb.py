@@ -31,6 +31,7 @@ class FakeDynamoDb:
     ``fail_at`` is the number (from 1) of the call that fails with ``failure``; with
     ``after_effect`` it fails although it was done. ``leave_over`` of every batch are not processed
     at the first try. ``hidden`` is how many of the next index queries do not see ``lagging`` items.
+    ``others`` are further tables behind the same client, by name, which are only read.
     """
 
     partition_key: str = "pk"
@@ -45,6 +46,7 @@ class FakeDynamoDb:
     hidden: int = 0
     lagging: frozenset[str] = frozenset()
     page_size: int = 1_000
+    others: dict[str, "FakeDynamoDb"] = field(default_factory=dict)
     before_call: Callable[[str, Mapping[str, Any]], None] = lambda _name, _arguments: None
     meta: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(endpoint_url="https://dynamodb.eu-central-1.amazonaws.com")
@@ -52,6 +54,8 @@ class FakeDynamoDb:
 
     def get_item(self, **arguments: Any) -> Item:
         """Read one item."""
+        if (other := self.others.get(arguments["TableName"])) is not None:
+            return other.get_item(**arguments)
 
         def run() -> Item:
             found = self.items.get(self._key(arguments["Key"]))
@@ -172,7 +176,7 @@ class FakeDynamoDb:
 
     def _put(self, write: Mapping[str, Any]) -> None:
         item = write["Item"]
-        size = sum(len(name) + len(str(next(iter(value.values())))) for name, value in item.items())
+        size = sum(len(name) + _size(next(iter(value.values()))) for name, value in item.items())
         if size > _ITEM_LIMIT:
             raise _client_error("ValidationException")
         key = self._key(item)
@@ -191,6 +195,10 @@ class FakeDynamoDb:
 
     def _in_query(self, item: Item, arguments: Mapping[str, Any]) -> bool:
         return _holds(arguments["KeyConditionExpression"], item, arguments)
+
+
+def _size(value: object) -> int:
+    return len(value if isinstance(value, bytes) else str(value))
 
 
 def _holds(expression: str, item: Item, arguments: Mapping[str, Any]) -> bool:

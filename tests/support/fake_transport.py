@@ -4,6 +4,7 @@ The emulator of the local cloud knows none of these limits, so this is where the
 set per service or per Region; every call is written down.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -212,6 +213,9 @@ class FakeAws:
         try:
             if operation == "BatchGetItem":
                 answer = self._batch_get(arguments)
+            elif operation == "BatchWriteItem":
+                (name,) = arguments["RequestItems"]
+                answer = self.tables[name].batch_write_item(**arguments)
             else:
                 table = self.tables[arguments["TableName"]]
                 method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
@@ -221,15 +225,22 @@ class FakeAws:
             return HttpResponse(
                 400, json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"}).encode()
             )
-        return HttpResponse(200, json.dumps(answer).encode())
+        return HttpResponse(200, json.dumps(answer, default=_on_the_wire).encode())
 
     def _batch_get(self, arguments: dict[str, Any]) -> dict[str, Any]:
         found = {}
         for name, wanted in arguments["RequestItems"].items():
             assert 1 <= len(wanted["Keys"]) <= 100
-            items = [self.tables[name].get_item(Key=key).get("Item") for key in wanted["Keys"]]
+            table = self.tables[name]
+            items = [table.get_item(TableName=name, Key=key).get("Item") for key in wanted["Keys"]]
             found[name] = [item for item in items if item is not None]
         return {"Responses": found, "UnprocessedKeys": {}}
+
+
+def _on_the_wire(value: Any) -> str:
+    """Binary values, which boto3's clients write as bytes, are base64 in the protocol's JSON."""
+    assert isinstance(value, bytes)
+    return base64.b64encode(value).decode()
 
 
 def unreachable() -> HttpResponse:

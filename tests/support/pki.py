@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, p
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from sallyport.model import Identity, X509Anchor
+from sallyport.model import Identity, SignedRequest, X509Anchor
 from sallyport.proof import canonical
 from sallyport.proof.certificates import name_digest
 from sallyport.proof.crl import CrlState, Link, read_crl
-from sallyport.proof.x509 import Endpoint, SignedRequest, identify, parse, verify_chain
+from sallyport.proof.x509 import Endpoint, identify, parse, verify_chain
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -1806,6 +1806,18 @@ def an_entry_that_cannot_be_read() -> bytes:
     return crl(root(), 1, entry_extensions=[(unknown, False)])
 
 
+@refused_list("crl-malformed", good=lambda: crl(root(), (1 << 159) - 1))
+def an_entry_with_a_number_of_twenty_one_octets() -> bytes:
+    """No certificate with such a number is accepted, and as a key it would have no end."""
+    one = crl(root(), 0x7777)
+    version, algorithm_, issuer, begins, ends, _, extensions = elements(
+        inside(x509.load_der_x509_crl(one).tbs_certlist_bytes)
+    )
+    long = der(0x30, der(0x02, b"\1" + bytes(20)), begins)
+    listed = der(0x30, version, algorithm_, issuer, begins, ends, der(0x30, long), extensions)
+    return ecdsa_signed(listed, root())
+
+
 @refused_list("crl-foreign", good=lambda: crl(issuing()), against=lambda: anchor(root(), keeps=[issuing()]))
 def a_stranger_s_list() -> bytes:
     """In good order, from an authority that the anchor does not have."""
@@ -1969,3 +1981,20 @@ def _fifth() -> bytes:
 def a_later_number_with_an_earlier_date() -> bytes:
     """Numbers and dates go the same way."""
     return crl(root(), number=6, begins=NOW - 2 * DAY)
+
+
+@refused_list(
+    "crl-other-issuer",
+    good=lambda: crl(root(), number=6),
+    against=lambda: anchor(root(), keeps=[issuing()]),
+    previous=lambda: state(_fifth()),
+)
+def another_authority_s_list_in_its_place() -> bytes:
+    """Signed and in order; but then nothing that the root has revoked would be revoked any more."""
+    return crl(issuing(), number=900)
+
+
+@refused_list("crl-expired", good=lambda: crl(root(), begins=NOW - 31 * DAY, ends=NOW - 30 * DAY))
+def a_list_from_long_ago() -> bytes:
+    """Past the grace, its serial numbers would leave as soon as they were written."""
+    return crl(root(), begins=NOW - 31 * DAY, ends=NOW - 30 * DAY - SECOND)

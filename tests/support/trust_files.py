@@ -2,15 +2,29 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from sallyport.errors import TrustFileError
-from sallyport.model import Decision, Denial, ExchangeRequest, Grant, Identity, Secret
+from sallyport.model import (
+    Decision,
+    Denial,
+    ExchangeRequest,
+    Grant,
+    Identity,
+    OidcAnchor,
+    Secret,
+    X509Anchor,
+)
 from sallyport.trust.compile import CompiledTrust, Profile, compile_trust, load_profile
 from sallyport.trust.decide import authorize
 from sallyport.trust.facts import Facts
 from sallyport.trust.problems import Problem
+from tests.support import pki
 
 TENANT = "3d0af1a2-1111-4222-8333-444455556666"
 OID = "b0c1d2e3-0000-4000-8000-000000000001"
@@ -39,6 +53,36 @@ def plain(issuer: str = "https://issuer.example.com", **changes: Any) -> dict[st
     return {"kind": "oidc", "issuer": issuer, "audiences": ["urn://team-a"], **changes}
 
 
+def authority(**changes: Any) -> dict[str, Any]:
+    """Declare an anchor for the certificate authority of the examples."""
+    return {"kind": "x509", "certificates": "ca.pem", **changes}
+
+
+def pem(*holders: pki.Holder) -> bytes:
+    """Return certificates as a PEM bundle."""
+    return b"".join(one.certificate.public_bytes(Encoding.PEM) for one in holders)
+
+
+@cache
+def files() -> Mapping[str, bytes]:
+    """Return the files that declared anchors may name."""
+    return {
+        "ca.pem": pem(pki.root()),
+        "issuing.pem": pem(pki.issuing()),
+        "both.pem": pem(pki.issuing(), pki.root()),
+        "other.pem": pem(pki.authority("Other")),
+    }
+
+
+HOLDER = {"StringEquals": {"x509:Subject/CN": "host.example.com"}}
+
+
+def of_holders(anchor: Mapping[str, Any] | None = None, /, **changes: Any) -> dict[str, Any]:
+    """Declare a file whose only anchor is an authority, and whose only profile has these changes."""
+    declared = {"trust_anchor": "datacenter", "condition": HOLDER, **changes}
+    return trust_file({"reader": profile(**declared)}, {"datacenter": anchor or authority()})
+
+
 def profile(**changes: Any) -> dict[str, Any]:
     """Declare a profile that is all right; a change to ``None`` leaves the field out."""
     declared = {"trust_anchor": "contoso", "roles": [ROLE], "condition": WHO, **changes}
@@ -58,17 +102,26 @@ def trust_file(
     )
 
 
-def compiled(document: object, *, local_cloud: bool = False) -> CompiledTrust:
-    """Compile a file for the example account."""
+def compiled(
+    document: object, *, local_cloud: bool = False, beside: Mapping[str, bytes] | None = None
+) -> CompiledTrust:
+    """Compile a file for the example account, with other files beside it."""
     return compile_trust(
-        document, account=ACCOUNT, region="eu-central-1", partition="aws", local_cloud=local_cloud
+        document,
+        account=ACCOUNT,
+        region="eu-central-1",
+        partition="aws",
+        local_cloud=local_cloud,
+        files={**files(), **(beside or {})},
     )
 
 
-def problems(document: object, *, local_cloud: bool = False) -> list[Problem]:
+def problems(
+    document: object, *, local_cloud: bool = False, beside: Mapping[str, bytes] | None = None
+) -> list[Problem]:
     """Return what is wrong with a file; nothing if it may be applied."""
     try:
-        compiled(document, local_cloud=local_cloud)
+        compiled(document, local_cloud=local_cloud, beside=beside)
     except TrustFileError as error:
         return _readable(error)
     return []
@@ -82,9 +135,9 @@ def _readable(error: TrustFileError) -> list[Problem]:
     return found
 
 
-def problem(document: object, *path: str | int) -> Problem:
+def problem(document: object, *path: str | int, beside: Mapping[str, bytes] | None = None) -> Problem:
     """Return the one problem of a file, which must be at ``path``."""
-    found = problems(document)
+    found = problems(document, beside=beside)
     assert [p.path for p in found] == [path], found
     return found[0]
 
@@ -97,6 +150,9 @@ def profiles_of(trust: CompiledTrust, role: str = ROLE) -> list[Profile]:
 def identity(trust: CompiledTrust, anchor: str = "contoso", **claims: Any) -> Identity:
     """Return what a verifier would have established; a claim of ``None`` is missing."""
     found = next(one for one in trust.anchors if one.name == anchor)
+    if isinstance(found, X509Anchor):
+        return holder(found)
+    assert isinstance(found, OidcAnchor)
     said = {"iss": found.issuer, "aud": min(found.audiences), **claims}
     said.setdefault("oid" if found.tenant else "sub", OID)
     if found.tenant:
@@ -111,6 +167,12 @@ def identity(trust: CompiledTrust, anchor: str = "contoso", **claims: Any) -> Id
         proof_digest="0" * 64,
         replay_id="replay",
     )
+
+
+def holder(anchor: X509Anchor, leaf: pki.Holder | None = None) -> Identity:
+    """Return what a verifier establishes of a certificate's holder, by default of the example host."""
+    verified = pki.signed(leaf or pki.leaf(), against=pki.anchor()).verify()
+    return replace(verified, anchor_name=anchor.name, anchor_id=anchor.id, anchor_arn=anchor.arn)
 
 
 def request(**changes: Any) -> ExchangeRequest:
@@ -136,13 +198,22 @@ def decide(
     *,
     claims: Mapping[str, Any] | None = None,
     anchor: str = "contoso",
+    leaf: pki.Holder | None = None,
     disabled: frozenset[str] = frozenset(),
     **asked: Any,
 ) -> Decision:
-    """Compile a file and decide on one request, through the stored form as an exchange does."""
+    """Compile a file and decide on one request, through the stored form as an exchange does.
+
+    With a ``leaf`` its holder asks, and the file's only anchor is the authority above it.
+    """
     trust = compiled(document)
     asks = request(**asked)
-    who = identity(trust, anchor, **(claims or {}))
+    if leaf is None:
+        who = identity(trust, anchor, **(claims or {}))
+    else:
+        (above,) = trust.anchors
+        assert isinstance(above, X509Anchor)
+        who = holder(above, leaf)
     return authorize(who, asks, profiles_of(trust, asks.role_arn), disabled=disabled, now=NOW)
 
 

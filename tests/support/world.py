@@ -23,7 +23,7 @@ from botocore.credentials import ReadOnlyCredentials
 from sallyport.adapters.http import HttpResponse, TimeLimits
 from sallyport.gateway.http import Routes
 from sallyport.model import OidcAnchor
-from sallyport.settings import AwsSettings, ExchangeSettings
+from sallyport.settings import AwsSettings, ExchangeSettings, TokenSettings
 from sallyport.trust.compile import CompiledTrust, compile_trust
 from sallyport.trust.issuer_marks import marks_of
 from sallyport.wiring import exchanges
@@ -136,8 +136,10 @@ def trust_file(**profiles: Any) -> dict[str, Any]:
     return document
 
 
-def compiled(document: Mapping[str, Any]) -> CompiledTrust:
-    return compile_trust(document, account=ACCOUNT, region=REGION, partition="aws", local_cloud=False)
+def compiled(document: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> CompiledTrust:
+    return compile_trust(
+        document, account=ACCOUNT, region=REGION, partition="aws", local_cloud=False, files=files or {}
+    )
 
 
 def load_event(name: str) -> dict[str, Any]:
@@ -174,14 +176,19 @@ def base64_body(event: dict[str, Any]) -> dict[str, Any]:
     return event | {"body": base64.b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
 
 
-def settings(**changes: Any) -> ExchangeSettings:
+def settings(**changes: Any) -> TokenSettings:
+    return TokenSettings(
+        exchange=exchange_settings(**changes), refresh_function="sallyport-refresh-keys:live"
+    )
+
+
+def exchange_settings(**changes: Any) -> ExchangeSettings:
     values: dict[str, Any] = {
         "aws": AwsSettings(region=REGION),
         "trust_table": "trust",
         "keys_table": "keys",
         "spent_table": "spent",
         "records_table": "records",
-        "refresh_function": "sallyport-refresh-keys:live",
         "sts_regions": (REGION, SECOND_REGION),
         "record_days": 400,
         "tracing": False,
@@ -190,12 +197,14 @@ def settings(**changes: Any) -> ExchangeSettings:
 
 
 @dataclass
-class World:
+class Account:
     """An account with Sallyport in it; time stands still until it is told to go on."""
 
     now: datetime = tokens.NOW
     seconds: float = 1_000.0
     trust: dict[str, Any] = field(default_factory=lambda: deepcopy(TRUST))
+    files: dict[str, bytes] = field(default_factory=dict)
+    roles: tuple[str, ...] = (READER, FREE, PLAIN_ROLE, NIGHTLY, LIMITED)
     changes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -207,13 +216,11 @@ class World:
                 "spent": FakeTable(sort_key=None),
                 "records": FakeTable(partition_key="id", sort_key=None),
             },
-            sts=FakeSts(roles=dict.fromkeys((READER, FREE, PLAIN_ROLE, NIGHTLY, LIMITED))),
+            sts=FakeSts(roles=dict.fromkeys(self.roles)),
             passes=self.pass_seconds,
         )
         self.versions = 0
         self.apply(self.trust)
-        for anchor in compiled(self.trust).anchors:
-            self.publish_keys(anchor)
 
     @cached_property
     def routes(self) -> Routes:
@@ -224,13 +231,11 @@ class World:
         """Another instance of the function, with caches of its own."""
         # Powertools keeps one logger per service.
         os.environ["POWERTOOLS_SERVICE_NAME"] = f"sallyport-{next(_numbers)}"
-        return exchanges.token_routes(
-            settings(**self.changes),
-            transport=self.aws,
-            credentials=lambda: OWN,
-            clock=lambda: self.now,
-            monotonic=lambda: self.seconds,
-        )
+        return self.start()
+
+    def start(self) -> Routes:
+        """What the function's handler does in init."""
+        raise NotImplementedError
 
     # Operators
 
@@ -238,8 +243,9 @@ class World:
         """Put a trust file in force, as ``sallyport trust apply`` does."""
         self.versions += 1
         version = f"{self.versions:06d}-0badcafe"
+        stored = compiled(document, self.files).items
         items = self.aws.tables["trust"].items
-        for key, value in compiled(document).items.items():
+        for key, value in stored.items():
             items[key, version] = {
                 "pk": {"S": key},
                 "version": {"S": version},
@@ -250,7 +256,7 @@ class World:
             "version": {"S": "-"},
             "current": {"S": version},
             "sequence": {"N": str(self.versions)},
-            "issuers": {"S": marks_of(version, compiled(document).items)},
+            "issuers": {"S": marks_of(version, stored)},
         }
         return version
 
@@ -263,21 +269,6 @@ class World:
             "by": {"S": "alice"},
         }
 
-    def anchor(self, name: str) -> OidcAnchor:
-        return next(anchor for anchor in compiled(self.trust).anchors if anchor.name == name)
-
-    def publish_keys(self, anchor: OidcAnchor, *keys: dict[str, Any], age: int = 60) -> None:
-        """Put keys where ``refresh_keys`` puts them."""
-        item = self.aws.tables["keys"].items.setdefault(
-            (f"anchor#{anchor.id}", ""), {"pk": {"S": f"anchor#{anchor.id}"}}
-        )
-        item |= {
-            "issuer": {"S": anchor.issuer},
-            "jwks": {"S": tokens.jwks(*(keys or (tokens.jwk(tokens.rsa_key()),))).decode()},
-            "fetched_at": {"N": str(int(self.now.timestamp()) - age)},
-            "source": {"S": "https://example.com/keys"},
-        }
-
     # Time
 
     def advance(self, seconds: float) -> None:
@@ -287,21 +278,6 @@ class World:
     def pass_seconds(self, seconds: float) -> None:
         """A call took this long."""
         self.advance(seconds)
-
-    # Callers
-
-    def query(self, token: str | None = None, *, routes: Routes | None = None, **form: str) -> Answer:
-        """``POST /`` as an AWS SDK sends it; the reader's role unless ``RoleArn`` says otherwise."""
-        return (routes or self.routes)(query_event(sts_form(token, **form)))
-
-    def credentials(
-        self, token: str | None = None, *, routes: Routes | None = None, **body: object
-    ) -> Answer:
-        """``POST /credentials`` as a script sends it."""
-        asked = {"roleArn": READER, **body}
-        return (routes or self.routes)(
-            credentials_event(tokens.good_token() if token is None else token, asked)
-        )
 
     # What is left behind
 
@@ -332,6 +308,60 @@ class World:
         return self.aws.calls[before:]
 
 
+@dataclass
+class World(Account):
+    """An account in which tokens are traded."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for anchor in compiled(self.trust).anchors:
+            assert isinstance(anchor, OidcAnchor)
+            self.publish_keys(anchor)
+
+    def start(self) -> Routes:
+        return exchanges.token_routes(
+            settings(**self.changes),
+            transport=self.aws,
+            credentials=lambda: OWN,
+            clock=lambda: self.now,
+            monotonic=lambda: self.seconds,
+        )
+
+    # Operators
+
+    def anchor(self, name: str) -> OidcAnchor:
+        found = next(anchor for anchor in compiled(self.trust).anchors if anchor.name == name)
+        assert isinstance(found, OidcAnchor)
+        return found
+
+    def publish_keys(self, anchor: OidcAnchor, *keys: dict[str, Any], age: int = 60) -> None:
+        """Put keys where ``refresh_keys`` puts them."""
+        item = self.aws.tables["keys"].items.setdefault(
+            (f"anchor#{anchor.id}", ""), {"pk": {"S": f"anchor#{anchor.id}"}}
+        )
+        item |= {
+            "issuer": {"S": anchor.issuer},
+            "jwks": {"S": tokens.jwks(*(keys or (tokens.jwk(tokens.rsa_key()),))).decode()},
+            "fetched_at": {"N": str(int(self.now.timestamp()) - age)},
+            "source": {"S": "https://example.com/keys"},
+        }
+
+    # Callers
+
+    def query(self, token: str | None = None, *, routes: Routes | None = None, **form: str) -> Answer:
+        """``POST /`` as an AWS SDK sends it; the reader's role unless ``RoleArn`` says otherwise."""
+        return (routes or self.routes)(query_event(sts_form(token, **form)))
+
+    def credentials(
+        self, token: str | None = None, *, routes: Routes | None = None, **body: object
+    ) -> Answer:
+        """``POST /credentials`` as a script sends it."""
+        asked = {"roleArn": READER, **body}
+        return (routes or self.routes)(
+            credentials_event(tokens.good_token() if token is None else token, asked)
+        )
+
+
 def sts_form(token: str | None = None, **changes: str) -> dict[str, str]:
     """The parameters of AssumeRoleWithWebIdentity; a change to "" takes one away."""
     form = {
@@ -359,7 +389,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def passed_on(world: World) -> Callable[[], HttpResponse]:
+def passed_on(world: Account) -> Callable[[], HttpResponse]:
     """In the place of a fault: the call goes through."""
 
     def through() -> HttpResponse:

@@ -13,6 +13,8 @@ from sallyport.settings import (
     ExchangeSettings,
     PublishSettings,
     RefreshSettings,
+    SessionSettings,
+    TokenSettings,
     aws_settings,
     is_loopback,
 )
@@ -31,6 +33,7 @@ GOOD = {
     "SALLYPORT_RECORDS_BUS": "sallyport-records",
     "SALLYPORT_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/q",
     "SALLYPORT_AUDIT_TABLE": "audit",
+    "SALLYPORT_DOMAIN_NAME": "sts.example.com",
 }
 LOCAL = {
     **GOOD,
@@ -38,7 +41,7 @@ LOCAL = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
     "SALLYPORT_LOCAL_STS_ENDPOINTS": "eu-central-1=http://localhost:1,eu-west-1=http://[::1]:2",
 }
-KINDS = [ExchangeSettings, RefreshSettings, PublishSettings, AuditSettings]
+KINDS = [TokenSettings, SessionSettings, RefreshSettings, PublishSettings, AuditSettings]
 
 
 def reason(read: Callable[[Mapping[str, str]], object], env: Mapping[str, str]) -> str:
@@ -58,18 +61,19 @@ def test_settings_are_read_from_the_environment_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (ExchangeSettings, name)
+        (kind, name)
+        for kind in (TokenSettings, SessionSettings)
         for name in (
             "AWS_REGION",
             "SALLYPORT_TRUST_TABLE",
             "SALLYPORT_KEYS_TABLE",
             "SALLYPORT_SPENT_TABLE",
             "SALLYPORT_RECORDS_TABLE",
-            "SALLYPORT_REFRESH_FUNCTION",
             "SALLYPORT_STS_REGIONS",
             "SALLYPORT_RECORD_DAYS",
         )
     ]
+    + [(TokenSettings, "SALLYPORT_REFRESH_FUNCTION")]
     + [(RefreshSettings, "SALLYPORT_TRUST_TABLE"), (RefreshSettings, "SALLYPORT_KEYS_TABLE")]
     + [(PublishSettings, "SALLYPORT_RECORDS_BUS"), (PublishSettings, "SALLYPORT_DEAD_LETTER_QUEUE")]
     + [(AuditSettings, "SALLYPORT_AUDIT_TABLE")],
@@ -107,12 +111,47 @@ def test_a_setting_that_cannot_be_meant_is_refused(name: str, value: str, expect
     assert reason(ExchangeSettings.from_env, GOOD | {name: value}) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("", ""), ("  ", ""), ("sts.example.com", "sts.example.com"), ("STS.Example.COM", "sts.example.com")],
+)
+def test_a_domain_of_one_s_own_is_read_in_lower_case_and_may_be_none(given: str, read: str) -> None:
+    assert SessionSettings.from_env(GOOD | {"SALLYPORT_DOMAIN_NAME": given}).domain_name == read
+
+
+def test_a_template_that_forgets_the_domain_does_not_start() -> None:
+    env = {key: text for key, text in GOOD.items() if key != "SALLYPORT_DOMAIN_NAME"}
+    assert reason(SessionSettings.from_env, env) == "setting-missing"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "localhost",
+        "*.example.com",
+        "https://sts.example.com",
+        "sts.example.com:443",
+        "sts.example.com/v1",
+        "sts..example.com",
+        "-sts.example.com",
+        "sts.example.com.",
+        "a@b.example.com",
+        "st\u017f.example.com",
+        f"{'a' * 64}.example.com",
+        ".".join(["a" * 60] * 5),
+    ],
+)
+def test_a_domain_that_is_no_host_s_name_does_not_start(bad: str) -> None:
+    assert reason(SessionSettings.from_env, GOOD | {"SALLYPORT_DOMAIN_NAME": bad}) == "domain-name"
+
+
 # The local cloud
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_local_cloud_is_on_loopback(kind: Any) -> None:
-    aws = kind.from_env(LOCAL).aws
+    found = kind.from_env(LOCAL)
+    aws = getattr(found, "exchange", found).aws
     assert aws.local_cloud
     assert aws.url("dynamodb") == "http://127.0.0.1:4566"
     assert aws.url("sts") == "http://localhost:1"

@@ -64,6 +64,14 @@ class DeniedError(SallyportError):
     public = "Not authorized to assume the requested role."
 
 
+class SessionNameError(DeniedError):
+    """It may not choose the session's name: the one denial that a protocol may have words for.
+
+    IAM Roles Anywhere says so to its clients, and a caller that sends no name gets on. To everybody
+    else this is a denial like any other.
+    """
+
+
 class ThrottledError(SallyportError):
     """Too many requests; clients are expected to wait and to try again."""
 
@@ -82,6 +90,21 @@ class UnavailableError(SallyportError):
 
 class ConfigurationError(SallyportError):
     """The deployment itself is wrong; a function with this error refuses to start."""
+
+
+class TokenRefusedError(SallyportError):
+    """Cognito is to issue no token. What it prints is what Cognito shows to the app and its user.
+
+    It speaks to the pool's owner: of what is declared, never of a user's values.
+    """
+
+    status = 403
+    code = "AccessDenied"
+    public = "No token is issued."
+
+    def __str__(self) -> str:
+        cure = f" Cure: {self.cure}." if self.cure else ""
+        return f"Sallyport refuses the token: {self.detail} ({self.reason}).{cure}"
 
 
 class TrustFileError(SallyportError):

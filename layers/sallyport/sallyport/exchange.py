@@ -13,8 +13,9 @@ from typing import Protocol
 
 from sallyport.audit.ledger import Ledger, Records
 from sallyport.audit.record import RecordDraft
-from sallyport.errors import DeniedError, SallyportError, ThrottledError
+from sallyport.errors import DeniedError, SallyportError, SessionNameError, ThrottledError
 from sallyport.model import (
+    Anchor,
     Credentials,
     Decision,
     Denial,
@@ -26,10 +27,9 @@ from sallyport.model import (
     Issuance,
     JsonValue,
     OidcAnchor,
+    Proof,
     Replay,
-    Secret,
 )
-from sallyport.proof.oidc import LEEWAY
 from sallyport.trust.decide import authorize
 from sallyport.trust.profiles import RoleProfiles
 
@@ -40,12 +40,16 @@ class Identified(Protocol):
     @property
     def identity(self) -> Identity: ...  # noqa: D102 - the name says it
     @property
-    def anchor(self) -> OidcAnchor: ...  # noqa: D102
+    def anchor(self) -> Anchor: ...  # noqa: D102
     @property
     def version(self) -> str: ...  # noqa: D102
+    @property
+    def usable_until(self) -> datetime:
+        """When the same proof stops to verify, by the verifier's own constants."""
+        ...
 
 
-Identify = Callable[[Secret, RecordDraft, datetime], Identified]
+Identify = Callable[[Proof, RecordDraft, datetime], Identified]
 
 
 class Trust(Protocol):
@@ -81,7 +85,10 @@ class Telemetry(Protocol):
         """Log an exception nobody planned for: its type and place, never its text."""
 
 
-Issue = Callable[[Grant, Secret], Credentials]
+SESSION_NAME_REASON = "session-name-not-accepted"
+"""The one reason of a denial that a protocol may tell apart."""
+
+Issue = Callable[[Grant, Proof], Credentials]
 Span = Callable[[str], AbstractContextManager[None]]
 """Opens a named part of a trace; nothing that is in the exchange reaches it."""
 
@@ -194,13 +201,13 @@ class Exchange:
         identity = identified.identity
         # Spent before it is counted: who has got hold of a used proof must not use up its owner's grants.
         if identified.anchor.replay is Replay.ONCE:
-            # The verifier's own leeway: a proof is remembered for as long as it could verify.
-            until = int((identity.expires_at + LEEWAY).timestamp()) + 1
+            until = int(identified.usable_until.timestamp()) + 1
             if not self._spent.spend(identity.replay_id, exchange_id, until):
                 raise DeniedError(
                     "proof-replayed",
                     "this proof was used before and the anchor says replay: once",
-                    cure="Fetch a fresh token for every exchange, or set replay: allow on the anchor.",
+                    cure="Fetch a fresh token or sign anew for every exchange, or set replay: allow on the "
+                    "anchor.",
                 )
         if grant.grants_per_minute is not None:
             minute = int(now.timestamp()) // 60
@@ -214,7 +221,7 @@ class Exchange:
                     "profile-rate",
                     f"more than {grant.grants_per_minute} grants in this minute",
                     cure="The caller should cache credentials; the profile's grants_per_minute is the limit."
-                    + (" This token is spent: the next try needs a fresh one." if spent else ""),
+                    + (" This proof is spent: the next try needs a fresh one." if spent else ""),
                 )
 
     def _end(self, draft: RecordDraft, now: datetime) -> None:
@@ -229,7 +236,7 @@ class Exchange:
         self._telemetry.finished(draft.log_fields(), level="WARNING")
 
 
-def check_web_identity(identity: Identity, anchor: OidcAnchor, credentials: Credentials) -> None:
+def check_web_identity(identity: Identity, anchor: Anchor, credentials: Credentials) -> None:
     """Compare what STS read from the token with what was verified here.
 
     STS reports the subject, the provider and the audience that it went by
@@ -237,8 +244,10 @@ def check_web_identity(identity: Identity, anchor: OidcAnchor, credentials: Cred
     that means one thing to us and another to STS gives no credentials.
 
     Raises:
-        DeniedError: they differ, or STS reported no subject.
+        DeniedError: they differ, STS reported no subject, or there was no token to compare with.
     """
+    if not isinstance(anchor, OidcAnchor):
+        raise DeniedError("web-identity-without-token", "the trust anchor is none whose tokens STS reads")
     issuer = anchor.issuer.removeprefix("https://")
     provider = (credentials.provider or "").partition(":oidc-provider/")[2] or credentials.provider or ""
     # Where `azp` is present, STS goes by it and not by `aud`
@@ -264,5 +273,6 @@ def _audiences(identity: Identity) -> frozenset[str]:
 def _granted(decision: Decision) -> Grant:
     outcome = decision.outcome
     if isinstance(outcome, Denial):
-        raise DeniedError(outcome.reason, outcome.detail, cure=outcome.cure)
+        error = SessionNameError if outcome.reason == SESSION_NAME_REASON else DeniedError
+        raise error(outcome.reason, outcome.detail, cure=outcome.cure)
     return outcome

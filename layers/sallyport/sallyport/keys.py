@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sallyport.errors import UnavailableError
 from sallyport.model import JsonValue, OidcAnchor
@@ -95,6 +95,8 @@ REASONS: dict[str, Reason] = {
 }
 
 _cached_parse = lru_cache(maxsize=CACHED_KEY_SETS)(parse_jwks)
+
+Turn = TypeVar("Turn")
 
 Fetch = Callable[[str], bytes]
 """Returns what a URL answers; its only error is ``UnavailableError``."""
@@ -232,7 +234,7 @@ class RefreshKeys:
         outcomes: list[RefreshOutcome] = []
         crashes: list[Exception] = []
         anchors = [anchor for anchor in self.anchors() if anchor_ids is None or anchor.id in anchor_ids]
-        for anchor in _turned(anchors, now):
+        for anchor in turned(anchors, now):
             try:
                 outcome = self._one(anchor, now, time_left, asked=asked)
             except Exception as error:  # noqa: BLE001  (one anchor must not cost the others; raised below)
@@ -264,7 +266,7 @@ class RefreshKeys:
         )
 
 
-def _turned(anchors: Sequence[OidcAnchor], now: datetime) -> Sequence[OidcAnchor]:
+def turned(anchors: Sequence[Turn], now: datetime) -> Sequence[Turn]:
     """Return the anchors in another order in every hour, so that slow ones cannot starve the same others.
 
     By the schedule's own step: by the minute, hourly runs over two or three or sixty anchors would

@@ -3,7 +3,7 @@
 Nothing here decides or does I/O. Times are aware datetimes in UTC, durations are whole seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +32,34 @@ class Secret:
 
     def __format__(self, _spec: str) -> str:
         return repr(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SignedRequest:
+    """A request as a gateway received it. Shows nothing of itself: until it is old, it is the proof.
+
+    Args:
+        method: as sent.
+        paths: the path as it may have been signed, with the stage and without.
+        query: decoded parameters, each with all of its values.
+        headers: by lower-case name, each with all of its values.
+        body: the exact bytes, after the gateway's own encoding was taken off.
+        api_id: the gateway's own name for the API that it came to; nothing that a client has a say in.
+    """
+
+    method: str
+    paths: tuple[str, ...]
+    query: Mapping[str, Sequence[str]]
+    headers: Mapping[str, Sequence[str]]
+    body: bytes
+    api_id: str = ""
+
+    def __repr__(self) -> str:
+        return "SignedRequest(…)"
+
+
+Proof = Secret | SignedRequest
+"""What is presented: a token, or a request signed with a certificate's key."""
 
 
 class Dialect(StrEnum):
@@ -103,7 +131,8 @@ class X509Anchor:
     ``certificates`` are what is trusted, roots or not; ``intermediates`` only help to get there, so
     that clients need not send them. ``crls`` are the ids of the revocation lists that the anchor
     expects: one that was never read counts as one past its time, and ``stale_crls`` says what that
-    means. ``any_extended_key_usage`` accepts leaves that their issuer means for other purposes than
+    means. ``crl_urls`` are those of them that are fetched, whose id is their URL; operators bring the
+    others. ``any_extended_key_usage`` accepts leaves that their issuer means for other purposes than
     for clients.
     """
 
@@ -113,9 +142,13 @@ class X509Anchor:
     certificates: tuple[bytes, ...]
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[str, ...] = ()
+    crl_urls: tuple[str, ...] = ()
     stale_crls: StaleCrls = StaleCrls.DENY
     any_extended_key_usage: bool = False
     replay: Replay = Replay.ALLOW
+
+
+Anchor = OidcAnchor | X509Anchor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +193,12 @@ class Identity:
 class ExchangeRequest:
     """What a caller asks for, checked for form by a gateway and for nothing else.
 
+    ``profile`` is a profile's name, id or ARN. ``instance_properties`` are for the record alone.
     ``policy`` and ``policy_arns`` are the caller's own wishes and never trusted to narrow anything.
     ``source_ip`` is API Gateway's view of the address; ``route`` is the route's name for the record.
     """
 
-    proof: Secret
+    proof: Proof
     role_arn: str
     route: str
     source_ip: str
@@ -174,6 +208,7 @@ class ExchangeRequest:
     profile: str | None = None
     policy: str | None = None
     policy_arns: tuple[str, ...] = ()
+    instance_properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

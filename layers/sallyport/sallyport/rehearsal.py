@@ -1,16 +1,17 @@
-"""A known-answer test in init: one good token must be granted, its altered twin refused.
+"""A known-answer test in init: one good proof must be granted, its altered twin refused.
 
-It runs the exchange as deployed over a transport that answers from ``rehearsal.json`` and reaches
-nothing. A function that fails it refuses to start. What it leaves is warm code, which is what
-SnapStart's snapshot should hold; the objects it builds are thrown away, so no cache of the real
-exchange has ever seen the rehearsal's trust or keys. The key that signed its token was never kept.
+It runs the exchange as deployed over a transport that answers from a file (``rehearsal.json``,
+``rehearsal_session.json``) and reaches nothing. A function that fails it refuses to start. What it
+leaves is warm code, which is what SnapStart's snapshot should hold; the objects it builds are thrown
+away, so no cache of the real exchange has ever seen the rehearsal's trust or keys. The keys that signed
+its token and its request were never kept.
 
-``python -m tests.support.make_rehearsal`` writes the file; a contract test holds that the compiler
+``python -m tests.support.make_rehearsal`` writes the files; a contract test holds that the compiler
 still writes such documents.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,12 @@ from sallyport.exchange import Telemetry
 from sallyport.gateway.http import Routes
 from sallyport.model import JsonValue
 
-SCRIPT = Path(__file__).with_name("rehearsal.json")
+SESSION_HOST = "sallyport.rehearsal.invalid"
+SESSION_REGION = "us-east-1"
+"""What the rehearsed request was signed for; no name below .invalid is ever anybody's (RFC 6761 §6.4)."""
+
+Event = dict[str, Any]
+Script = Mapping[str, Any]
 
 _STS_ANSWER = (
     b'<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>'
@@ -58,13 +64,20 @@ class Stage(NamedTuple):
     telemetry: Telemetry
 
 
-def rehearse(build: Callable[[Stage], Routes]) -> None:
-    """Build an exchange over the script and hold it to the known answers.
+class Play(NamedTuple):
+    """A script, and the events that are made of it with the status that each must get."""
+
+    script: Path
+    known_answers: Callable[[Script], Iterator[tuple[Event, int]]]
+
+
+def rehearse(build: Callable[[Stage], Routes], play: Play) -> None:
+    """Build an exchange over a script and hold it to the known answers.
 
     Raises:
         ConfigurationError: it gave another one.
     """
-    script = json.loads(SCRIPT.read_text())
+    script = json.loads(play.script.read_text())
     now = datetime.fromtimestamp(script["now"], UTC)
     stage = Stage(
         transport=_scripted(script),
@@ -74,18 +87,33 @@ def rehearse(build: Callable[[Stage], Routes]) -> None:
         telemetry=Silence(),
     )
     routes = build(stage)
+    for event, status in play.known_answers(script):
+        if routes(event)["statusCode"] != status:
+            raise ConfigurationError(
+                "rehearsal-failed",
+                f"the known answer is {status}",
+                cure="Deploy a release that was built whole.",
+            )
+
+
+def _tokens(script: Script) -> Iterator[tuple[Event, int]]:
     token: str = script["token"]
     # One character of the signature: all that makes this token another.
     start = token.rindex(".") + 1
     altered = token[:start] + ("A" if token[start] != "A" else "B") + token[start + 1 :]
     for presented, status in ((token, 200), (altered, 400)):
-        for event in (_query(script["role"], presented), _json(script["role"], presented)):
-            if routes(event)["statusCode"] != status:
-                raise ConfigurationError(
-                    "rehearsal-failed",
-                    f"the known answer is {status}",
-                    cure="Deploy a release that was built whole.",
-                )
+        yield _query(script["role"], presented), status
+        yield _json(script["role"], presented), status
+
+
+def _sessions(script: Script) -> Iterator[tuple[Event, int]]:
+    event: Event = script["event"]
+    headers = event["multiValueHeaders"]
+    (authorization,) = headers["Authorization"]
+    # One digit of the signature, well within its second number.
+    altered = authorization[:-2] + ("0" if authorization[-2] != "0" else "1") + authorization[-1]
+    yield event, 201
+    yield event | {"multiValueHeaders": headers | {"Authorization": [altered]}}, 403
 
 
 def _query(role: str, token: str) -> dict[str, Any]:
@@ -115,9 +143,24 @@ def _scripted(script: Mapping[str, Any]) -> Transport:
         operation = headers.get("X-Amz-Target", "").rpartition(".")[2]
         if not operation:
             return HttpResponse(200, _STS_ANSWER)
+        asked = json.loads(body)
+        answer: dict[str, Any] = {}
         if operation == "GetItem":
-            item = items.get(json.loads(body)["Key"]["pk"]["S"])
-            return HttpResponse(200, json.dumps({} if item is None else {"Item": item}).encode())
-        return HttpResponse(200, b'{"Responses":{},"UnprocessedKeys":{}}')
+            item = items.get(asked["Key"]["pk"]["S"])
+            answer = {} if item is None else {"Item": item}
+        elif operation == "BatchGetItem":
+            keys = {
+                name: [key["pk"]["S"] for key in one["Keys"]] for name, one in asked["RequestItems"].items()
+            }
+            answer = {
+                "Responses": {
+                    name: [items[key] for key in many if key in items] for name, many in keys.items()
+                }
+            }
+        return HttpResponse(200, json.dumps(answer).encode())
 
     return send
+
+
+TOKENS = Play(Path(__file__).with_name("rehearsal.json"), _tokens)
+SESSIONS = Play(Path(__file__).with_name("rehearsal_session.json"), _sessions)

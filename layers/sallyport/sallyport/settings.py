@@ -17,6 +17,10 @@ MAX_STS_REGIONS = 3
 
 _REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}")
 
+# RFC 1123 §2.1, with a dot in it at least: a bare label is nobody's public endpoint.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
+
 # The DNS suffix of a partition, by the prefix of its Regions (botocore's partitions data).
 _SUFFIXES = (
     ("cn-", "amazonaws.com.cn"),
@@ -54,20 +58,23 @@ class AwsSettings:
                 return self.sts_endpoints[region]
             if self.endpoint is not None:
                 return self.endpoint
-        suffix = next((suffix for prefix, suffix in _SUFFIXES if region.startswith(prefix)), "amazonaws.com")
-        return f"https://{service}.{region}.{suffix}"
+        return f"https://{service}.{region}.{dns_suffix(region)}"
+
+
+def dns_suffix(region: str) -> str:
+    """Return what the names of AWS's endpoints in a Region end with."""
+    return next((suffix for prefix, suffix in _SUFFIXES if region.startswith(prefix)), "amazonaws.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeSettings:
-    """What a function that exchanges needs to know."""
+    """What every function that exchanges needs to know."""
 
     aws: AwsSettings
     trust_table: str
     keys_table: str
     spent_table: str
     records_table: str
-    refresh_function: str
     sts_regions: tuple[str, ...]
     record_days: int
     tracing: bool
@@ -87,11 +94,46 @@ class ExchangeSettings:
             keys_table=_required(env, "SALLYPORT_KEYS_TABLE"),
             spent_table=_required(env, "SALLYPORT_SPENT_TABLE"),
             records_table=_required(env, "SALLYPORT_RECORDS_TABLE"),
-            refresh_function=_required(env, "SALLYPORT_REFRESH_FUNCTION"),
             sts_regions=regions,
             record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
             tracing=_flag(env, "SALLYPORT_TRACING"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """What ``assume_role`` needs to know."""
+
+    exchange: ExchangeSettings
+    refresh_function: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        return cls(
+            exchange=ExchangeSettings.from_env(env),
+            refresh_function=_required(env, "SALLYPORT_REFRESH_FUNCTION"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What ``create_session`` needs to know. ``domain_name`` is the operator's own, or empty."""
+
+    exchange: ExchangeSettings
+    domain_name: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        # Given in any case: a template that forgets it would have every client at the domain refused.
+        domain_name = env.get("SALLYPORT_DOMAIN_NAME")
+        if domain_name is None:
+            raise ConfigurationError("setting-missing", "SALLYPORT_DOMAIN_NAME is not set")
+        domain_name = domain_name.strip().lower()
+        if domain_name and not _DOMAIN.fullmatch(domain_name):
+            raise ConfigurationError("domain-name", "SALLYPORT_DOMAIN_NAME is not the name of a host")
+        return cls(exchange=ExchangeSettings.from_env(env), domain_name=domain_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +183,30 @@ class AuditSettings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read and check the settings; raises ``ConfigurationError``."""
         return cls(aws=aws_settings(env), audit_table=_required(env, "SALLYPORT_AUDIT_TABLE"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerSettings:
+    """What ``pre_token_generation`` needs to know: its tag mapping, or the file that holds it.
+
+    One of the two is empty. All environment variables of a function together have 4 KB, so a long
+    mapping comes in a file of the function's package or of a layer.
+    """
+
+    tag_mapping: str
+    tag_mapping_file: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        mapping = env.get("SALLYPORT_TAG_MAPPING", "").strip()
+        file = env.get("SALLYPORT_TAG_MAPPING_FILE", "").strip()
+        if bool(mapping) is bool(file):
+            raise ConfigurationError(
+                "tag-mapping-missing",
+                "one of SALLYPORT_TAG_MAPPING and SALLYPORT_TAG_MAPPING_FILE must be set, and not both",
+            )
+        return cls(tag_mapping=mapping, tag_mapping_file=file)
 
 
 def aws_settings(env: Mapping[str, str]) -> AwsSettings:

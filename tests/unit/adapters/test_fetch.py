@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sallyport.adapters import fetch
-from sallyport.adapters.fetch import MAX_BODY_BYTES, REASONS, JsonFetcher, is_global
+from sallyport.adapters.fetch import MAX_BODY_BYTES, REASONS, JsonFetcher, ListFetcher, is_global
 from sallyport.errors import UnavailableError
 from tests.support.loopback import Authority, Behaviour, Server, answer, authority, drip, endless, raw
 
@@ -54,8 +54,16 @@ class Net:
             tls=tls or authority().client_context(),
         )
 
+    def lists(self, tls: ssl.SSLContext | None = None, *, local: bool = False) -> ListFetcher:
+        return ListFetcher(
+            local=local,
+            resolve=self.resolve,
+            connect=self.connect,
+            tls=tls or authority().client_context(),
+        )
 
-def refused(fetcher: JsonFetcher, url: str = URL) -> str:
+
+def refused(fetcher: JsonFetcher | ListFetcher, url: str = URL) -> str:
     """Return the reason for which the fetch fails; it has no other way to fail."""
     with pytest.raises(UnavailableError) as failure:
         fetcher(url)
@@ -73,6 +81,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits, a tenth as long, so that tests of slowness are not slow."""
     for name in ("CONNECT_SECONDS", "READ_SECONDS", "TOTAL_SECONDS"):
         monkeypatch.setattr(fetch, name, getattr(fetch, name) / 10)
+    for name in ("LIST_CONNECT_SECONDS", "LIST_READ_SECONDS", "LIST_SECONDS"):
+        monkeypatch.setattr(fetch, name, getattr(fetch, name) / 200)
 
 
 @pytest.fixture
@@ -455,3 +465,149 @@ class TestLocalCloud:
             assert refused(JsonFetcher(), f"http://127.0.0.1:{server.port}/") == "fetch-url"
             assert refused(JsonFetcher(), f"http://localhost:{server.port}/") == "fetch-url"
         assert server.requests == []
+
+
+LIST_URL = f"http://{NAME}/root.crl"
+
+
+class TestLists:
+    """Revocation lists: larger, slower and in plain text, and otherwise with every fence that keys have."""
+
+    @pytest.mark.parametrize("secure", [True, False])
+    def test_a_list_is_fetched_from_the_address_that_was_checked(
+        self, certified: ssl.SSLContext, *, secure: bool
+    ) -> None:
+        with Server(answer(b"\x30\x00\xff"), certified if secure else None) as server:
+            net = Net(server.port)
+            url = LIST_URL.replace("http:", "https:") if secure else LIST_URL
+            assert net.lists()(url) == b"\x30\x00\xff"
+        assert net.asked == [(NAME, 443 if secure else 80)]
+        assert net.connected == [(ADDRESS, 443 if secure else 80)]
+        assert server.requests[0].startswith(f"GET /root.crl HTTP/1.1\r\nHost: {NAME}\r\n".encode())
+        assert b"Accept: application/pkix-crl, */*\r\n" in server.requests[0]
+
+    def test_a_list_may_be_longer_than_any_key_set(self) -> None:
+        data = bytes(4 * MAX_BODY_BYTES)
+        with Server(answer(data)) as server:
+            assert Net(server.port).lists()(LIST_URL) == data
+
+    def test_the_largest_list_may_come_in_small_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Their framing takes more than headers ever do."""
+        size = 16 * 1_048_576
+        monkeypatch.setattr(fetch, "MAX_CRL_BYTES", size)
+        chunks = (b"200\r\n" + bytes(512) + b"\r\n") * (size // 512)
+        data = _ok(chunks + b"0\r\n\r\n", "Transfer-Encoding: chunked\r\n")
+        with Server(raw(data)) as server:
+            assert Net(server.port).lists()(LIST_URL) == bytes(size)
+
+    def test_the_largest_list_is_read_and_one_byte_more_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fetch, "MAX_CRL_BYTES", 200_000)
+        for headers in ("", "Content-Length: {}\r\n"):
+            for size, fits in ((200_000, True), (200_001, False)):
+                with Server(raw(_ok(bytes(size), headers.format(size)))) as server:
+                    fetcher = Net(server.port).lists()
+                    if fits:
+                        assert len(fetcher(LIST_URL)) == size
+                    else:
+                        assert refused(fetcher, LIST_URL) == "fetch-size"
+
+    @pytest.mark.parametrize(
+        ("first", "piece"),
+        [
+            (_ok(b""), bytes(65_536)),
+            (_ok(b"", "Transfer-Encoding: chunked\r\n"), b"1000\r\n" + bytes(4_096) + b"\r\n"),
+            (_ok(b"", "Transfer-Encoding: chunked\r\n"), b"1;" + b"e" * 60_000 + b"\r\n \r\n"),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
+        ],
+        ids=["body", "chunks", "extensions", "continue"],
+    )
+    def test_a_list_without_end_is_cut_off(
+        self, first: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fetch, "MAX_CRL_BYTES", 1_000_000)
+        with Server(endless(first, piece)) as server:
+            assert refused(Net(server.port).lists(), LIST_URL) == "fetch-size"
+
+    @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+    def test_a_redirect_is_not_followed(self, status: str) -> None:
+        behaviour = answer(b"", status=status, headers=f"Location: http://{NAME}/other.crl\r\n")
+        with Server(behaviour) as server:
+            assert refused(Net(server.port).lists(), LIST_URL) == "fetch-redirect"
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("data", "reason"),
+        [
+            (b"", "fetch-broken"),
+            (b"HTTP/1.1 404 Not Found\r\n\r\n", "fetch-status"),
+            (_ok(b"\x30", "Content-Length: 9\r\n"), "fetch-broken"),
+            (_ok(b"\x30", "Content-Encoding: gzip\r\n"), "fetch-broken"),
+            (_ok(b"2\r\n\x30", "Transfer-Encoding: chunked\r\n"), "fetch-broken"),
+        ],
+    )
+    def test_an_answer_that_is_not_one_is_refused(self, data: bytes, reason: str) -> None:
+        with Server(raw(data)) as server:
+            assert refused(Net(server.port).lists(), LIST_URL) == reason
+
+    def test_a_byte_now_and_then_does_not_hold_the_time_still(
+        self, short: None, stop: threading.Event
+    ) -> None:
+        with Server(
+            drip(_ok(b"\x30", "Content-Length: 1000\r\n"), bytes(1_000), stop, seconds=0.02)
+        ) as server:
+            assert refused(Net(server.port).lists(), LIST_URL) == "fetch-timeout"
+            stop.set()
+
+    def test_a_list_may_take_longer_than_keys(self, stop: threading.Event) -> None:
+        assert fetch.LIST_SECONDS > fetch.TOTAL_SECONDS
+        with Server(drip(_ok(b"\x30", "Content-Length: 4\r\n"), bytes(3), stop, seconds=0.01)) as server:
+            assert Net(server.port).lists()(LIST_URL) == b"\x30\0\0\0"
+
+    @pytest.mark.parametrize("url", [LIST_URL, LIST_URL.replace("http:", "https:")])
+    @pytest.mark.parametrize("local", [True, False])
+    def test_an_address_that_is_not_global_is_not_connected_to(self, url: str, *, local: bool) -> None:
+        for addresses in (["10.0.0.1"], ["127.0.0.1"], ["169.254.169.254"], [ADDRESS, "::1"], ["fd00::1"]):
+            net = Net(9, names={NAME: addresses})
+            assert refused(net.lists(local=local), url) == "fetch-address"
+            assert net.connected == []
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"http://{NAME}:8080/root.crl",
+            f"http://{NAME}:443/root.crl",
+            "http://93.184.215.14/root.crl",
+            "https://93.184.215.14/root.crl",
+            "http://127.0.0.1/root.crl",
+            "http://127.0.0.1:8080/root.crl",
+            "http://localhost:8080/root.crl",
+            "http://[::1]/root.crl",
+            f"http://user@{NAME}/root.crl",
+            f"ldap://{NAME}/cn=root",
+            f"ftp://{NAME}/root.crl",
+            "file:///etc/passwd",
+            "",
+        ],
+    )
+    def test_an_address_of_another_form_is_not_even_resolved(self, url: str) -> None:
+        net = Net(9)
+        assert refused(net.lists(), url) == "fetch-url"
+        assert net.asked == []
+
+    def test_localhost_is_a_name_that_leads_nowhere_global(self) -> None:
+        net = Net(9, names={"localhost": ["127.0.0.1"]})
+        assert refused(net.lists(), "http://localhost/root.crl") == "fetch-address"
+
+    def test_in_the_local_cloud_loopback_may_be_asked_on_any_port(self) -> None:
+        with Server(answer(b"\x30")) as server:
+            for host in ("127.0.0.1", "localhost"):
+                assert ListFetcher(local=True)(f"http://{host}:{server.port}/root.crl") == b"\x30"
+        assert refused(ListFetcher(local=True), "https://127.0.0.1/root.crl") == "fetch-url"
+
+    def test_in_the_local_cloud_localhost_leads_to_loopback_or_nowhere(self) -> None:
+        net = Net(9, names={"localhost": [ADDRESS]})
+        assert refused(net.lists(local=True), "http://localhost:8080/root.crl") == "fetch-address"
+        assert net.connected == []
+
+    def test_for_keys_plain_http_stays_refused(self) -> None:
+        assert refused(Net(9).fetcher(), LIST_URL) == "fetch-url"

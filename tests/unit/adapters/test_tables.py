@@ -24,8 +24,11 @@ from sallyport.audit.ledger import RecordExistsError
 from sallyport.errors import UnavailableError
 from sallyport.keys import FetchedKeys
 from sallyport.model import ExchangeId
+from sallyport.settings import AwsSettings
 from sallyport.trust.limits import MAX_ISSUER_LENGTH
+from sallyport.wiring.clients import Aws
 from tests.support import tokens
+from tests.support.certificate_world import CertificateWorld
 from tests.support.fake_transport import FakeAws, FakeTable
 from tests.support.world import OWN, PLAIN_ROLE, REGION, TRUST, World, compiled
 
@@ -330,3 +333,67 @@ def test_names_of_somebodys_making_push_out_nothing_real(aws: FakeAws, dynamodb:
     assert table.anchor_of_issuer(f"https://x{CACHE_ENTRIES}.example", "1") is None
     assert len(aws.calls) == before
     assert len(table._absent._held) == CACHE_ENTRIES
+
+
+# Anchors by their ids
+
+
+def test_an_anchor_is_found_by_its_id_and_read_once() -> None:
+    holders = CertificateWorld()
+    table = trust_of(holders)
+    version = table.version()
+    assert version is not None
+    wanted = holders.anchor("datacenter")
+    assert table.anchor(wanted.id, version) == wanted
+    assert holders.calls(lambda: table.anchor(wanted.id, version)) == []
+
+
+def test_an_id_that_is_no_authority_s_costs_no_look_where_there_are_marks() -> None:
+    holders = CertificateWorld()
+    table = trust_of(holders)
+    version = table.version()
+    assert version is not None
+    unknown = "00000000-0000-0000-0000-000000000000"
+    assert holders.calls(lambda: table.anchor(unknown, version)) == []
+    assert table.anchor(unknown, version) is None
+
+
+def test_without_marks_it_costs_one_look() -> None:
+    holders = CertificateWorld()
+    del holders.aws.tables["trust"].items["current", "-"]["issuers"]
+    table = trust_of(holders)
+    version = table.version()
+    assert version is not None
+    unknown = "00000000-0000-0000-0000-000000000000"
+    assert [len(holders.calls(lambda: table.anchor(unknown, version))) for _ in range(2)] == [1, 0]
+    assert table.anchor(holders.anchor("datacenter").id, version) is not None
+
+
+def test_marks_of_another_version_rule_nothing_out() -> None:
+    """The pointer moved on between two reads of one exchange."""
+    holders = CertificateWorld()
+    table = trust_of(holders)
+    before = table.version()
+    assert before is not None
+    del holders.trust["trust_anchors"]["patient"], holders.trust["profiles"]["patient"]
+    patient = CertificateWorld().anchor("patient")
+    holders.apply(holders.trust)
+    holders.advance(11)
+    after = table.version()
+    assert after not in (None, before)
+    assert table.anchor(patient.id, before) == patient
+    assert table.anchor(patient.id, str(after)) is None
+
+
+def test_an_issuer_s_item_that_holds_an_authority_is_nobody_s() -> None:
+    holders = CertificateWorld()
+    items = holders.aws.tables["trust"].items
+    anchor = next(item for (key, _), item in items.items() if key == f"anchor#{holders.anchor('once').id}")
+    issuer = next(key for key in items if key[0].startswith("issuer#"))
+    items[issuer] = items[issuer] | {"document": anchor["document"]}
+    assert trust_of(holders).anchor_of_issuer(issuer[0].removeprefix("issuer#"), issuer[1]) is None
+
+
+def trust_of(world: CertificateWorld) -> TrustTable:
+    dynamodb = Aws(AwsSettings(region=REGION), world.aws, lambda: OWN).dynamodb()
+    return TrustTable(dynamodb, "trust", lambda: world.seconds)

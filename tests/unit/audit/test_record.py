@@ -18,6 +18,7 @@ from sallyport.audit.record import (
 )
 from sallyport.errors import DeniedError, ProofError, SallyportError, UnavailableError
 from sallyport.model import (
+    CertificateFacts,
     ConditionTrace,
     Credentials,
     Decision,
@@ -99,7 +100,9 @@ DRAFTS = st.builds(
         session_name=st.none() | TEXT,
         policy=st.none() | TEXT,
         policy_arns=st.lists(TEXT, max_size=10).map(tuple),
+        instance_properties=st.dictionaries(TEXT, TEXT, max_size=50),
     ),
+    notes=st.lists(TEXT, max_size=5).map(tuple),
     claimed=st.dictionaries(TEXT, TEXT, max_size=9),
     identity=st.none()
     | st.builds(
@@ -113,6 +116,14 @@ DRAFTS = st.builds(
         proof_digest=st.just("0" * 64),
         replay_id=st.just("r"),
         notes=st.lists(TEXT, max_size=5).map(tuple),
+        certificate=st.none()
+        | st.builds(
+            CertificateFacts,
+            fingerprint=st.just("0" * 64),
+            serial=st.just("1" * 40),
+            issuer=TEXT,
+            not_after=st.just(NOW),
+        ),
     ),
     decision=st.none() | st.builds(Decision, st.builds(Denial, reason=TEXT, detail=TEXT), TRACES),
     grant=st.none() | GRANTS,
@@ -158,6 +169,8 @@ def worst(text: str, profiles: int = 100) -> RecordDraft:
         expires_at=NOW,
         proof_digest="0" * 64,
         replay_id="r",
+        notes=(text,) * 30,
+        certificate=CertificateFacts(fingerprint="0" * 64, serial="1" * 40, issuer=text, not_after=NOW),
     )
     return RecordDraft(
         id=ExchangeId("0" * 32),
@@ -165,6 +178,16 @@ def worst(text: str, profiles: int = 100) -> RecordDraft:
         route="POST /",
         source_ip=text,
         user_agent=text,
+        request=ExchangeRequest(
+            proof=Secret(canary.TOKENS["good"]),
+            role_arn=text,
+            route="POST /",
+            source_ip=text,
+            session_name=text,
+            profile=text,
+            policy_arns=(text,) * 10,
+            instance_properties={f"{number}{text[:198]}": text for number in range(50)},
+        ),
         identity=identity,
         decision=Decision(Denial(reason="no-profile", detail=text), trace),
         error=DeniedError("no-profile", text, cure=text),
@@ -208,6 +231,32 @@ def test_only_claims_that_were_looked_at_are_on_record() -> None:
         (ProfileTrace(profile="p", outcome="not-matched", conditions=(condition,)),),
     )
     assert json.loads(draft.to_json())["attributes"] == {"token:oid": "1"}
+
+
+def test_the_certificate_and_what_its_holder_says_of_itself_are_on_record() -> None:
+    draft = worst("a", profiles=0)
+    value = json.loads(draft.to_json())
+    assert value["certificate"] == {
+        "fingerprint": "0" * 64,
+        "serial": "1" * 40,
+        "issuer": "a",
+        "not_after": "2026-11-20T12:00:00Z",
+    }
+    assert value["request"]["instance_properties"]["49a"] == "a"
+    assert draft.log_fields()["certificate_sha256"] == "0" * 64
+
+
+def test_what_a_holder_says_of_itself_is_the_first_to_go_from_a_long_record() -> None:
+    value = json.loads(worst("a" * 60, profiles=2).to_json())
+    assert value["request"]["instance_properties_omitted"] is True
+    assert len(value["trace"]) == 2
+
+
+def test_what_was_remarked_before_a_refusal_is_in_the_log() -> None:
+    draft = worst("a", profiles=0)
+    draft.identity, draft.notes = None, ("algorithm-mismatch",)
+    assert draft.log_fields()["notes"] == ["algorithm-mismatch"]
+    assert json.loads(draft.to_json())["notes"] == ["algorithm-mismatch"]
 
 
 CREDENTIALS = Credentials(

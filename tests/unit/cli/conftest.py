@@ -31,7 +31,16 @@ TRUST_FILE = """
 def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
     fake = FakeAws()
     monkeypatch.setattr("boto3.Session", fake)
-    for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "SALLYPORT_REFRESH_FUNCTION", "SALLYPORT_DEBUG"):
+    # Sourced in many a shell here, and each would change what a command does.
+    for name in (
+        "REFRESH_FUNCTION",
+        "KEYS_TABLE",
+        "ASSUME_ROLE_LOG_GROUP",
+        "CREATE_SESSION_LOG_GROUP",
+        "DEBUG",
+    ):
+        monkeypatch.delenv(f"SALLYPORT_{name}", raising=False)
+    for name in ("AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("SALLYPORT_TRUST_TABLE", "trust")

@@ -8,9 +8,24 @@ from typing import Any
 
 import pytest
 
+from sallyport.errors import (
+    ConfigurationError,
+    DeniedError,
+    RequestError,
+    SallyportError,
+    SessionNameError,
+    ThrottledError,
+    UnavailableError,
+)
+from sallyport.gateway import roles_anywhere
+from sallyport.model import ExchangeId, ExchangeRequest, Secret
+from sallyport.proof import crl, x509_reasons
+from sallyport.proof.x509_reasons import refusal
+from sallyport_cli import x509_hints
 from sallyport_cli.explain import MAX_SHOWN, explanation
 from sallyport_cli.failure import Exit
 from sallyport_cli.output import say, say_lines
+from sallyport_cli.x509_hints import heard
 from tests.support.fake_aws import FakeAws, Run
 from tests.support.fake_dynamodb import FakeDynamoDb
 
@@ -422,3 +437,88 @@ def test_into_a_pipe_every_line_is_whole(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.stdout", pipe := io.StringIO())
     say_lines(explanation(GRANTED))
     assert "  anchor arn       arn:aws:rolesanywhere:x:1:trust-anchor/1" in pipe.getvalue().splitlines()
+
+
+SIGNED: dict[str, Any] = {
+    "id": ID,
+    "kind": "exchange",
+    "route": "POST /sessions",
+    "outcome": "denied",
+    "anchor": {"name": "datacenter", "id": "1", "arn": "arn:aws:rolesanywhere:x:1:trust-anchor/1"},
+    "subject": "CN=web1.example.com",
+    "certificate": {
+        "fingerprint": "5b" * 32,
+        "serial": "1f2e3d",
+        "issuer": "CN=Issuing",
+        "not_after": "2026-12-03T12:00:00Z",
+    },
+    "request": {
+        "role_arn": "arn:aws:iam::111122223333:role/r",
+        "instance_properties": {"hostname": "web1", "\u202erack": "[bold]a7"},
+    },
+}
+
+
+def test_a_certificates_facts_and_its_instance_are_told() -> None:
+    lines = words(SIGNED).splitlines()
+    assert "  subject          CN=web1.example.com" in lines
+    assert "  serial           1f2e3d" in lines
+    assert "  issuer           CN=Issuing" in lines
+    assert "  certificate ends 2026-12-03T12:00:00Z" in lines
+    assert f"  cert sha256      {'5b' * 32}" in lines
+    assert r"  instance         hostname=web1, \u202erack=[bold]a7" in lines
+
+
+ERRORS: list[SallyportError] = [
+    *map(refusal, sorted(x509_reasons.REASONS)),
+    DeniedError("no-profile-matched"),
+    DeniedError("AccessDenied"),
+    SessionNameError("session-name-not-accepted"),
+    RequestError("session-name-invalid", "roleSessionName must be 2 to 64 letters."),
+    ThrottledError("Throttling"),
+    UnavailableError("crl-stale"),
+    ConfigurationError("unexpected"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.reason)
+def test_what_the_caller_heard_is_what_the_gateway_says(error: SallyportError) -> None:
+    role = "arn:aws:iam::111122223333:role/r"
+    request = ExchangeRequest(proof=Secret("x"), role_arn=role, route="POST /sessions", source_ip="")
+    answer = roles_anywhere.refuse(error, ExchangeId(ID), request)
+    said = json.loads(answer["body"])["message"]
+    record = {**SIGNED, "reason": error.reason, "code": error.code, "detail": error.detail}
+    assert heard(record) == f"{answer['headers']['x-amzn-errortype']}: {said}"
+    assert heard({**record, "route": "POST /"}) is None
+    assert heard({**record, "outcome": "granted"}) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("issuer-missing", "--intermediates"),
+        ("leaf-extended-key-usage", "extendedKeyUsage"),
+        ("crl-stale", "sallyport trust import-crl"),
+        ("AccessDenied", "sts:TagSession"),
+    ],
+)
+def test_a_usual_denial_comes_with_what_to_look_at(reason: str, hint: str) -> None:
+    out = words({**SIGNED, "reason": reason}).partition("what to look at")[2]
+    assert hint in out
+    assert "what to look at" not in words({**SIGNED, "reason": reason, "route": "POST /"})
+
+
+def test_every_hint_is_about_a_reason_that_exists() -> None:
+    known = x509_reasons.REASONS.keys() | crl.REASONS.keys() | {"AccessDenied"}
+    assert known >= x509_hints.HINTS.keys()
+
+
+def test_the_log_of_certificates_function_is_searched_too(
+    run: Run, records: FakeDynamoDb, aws: FakeAws
+) -> None:
+    line = {"exchange_id": ID, "outcome": "denied", "anchor": "datacenter", "subject": "CN=web1"}
+    aws.logs.lines = [json.dumps({**line, "certificate_sha256": "5b" * 32, "notes": ["crl-stale"]})]
+    out = run("explain", ID, "--session-log-group", "/aws/lambda/create-session").stdout
+    assert "5b" * 32 in out
+    assert "notes\n  crl-stale\n" in out
+    assert aws.logs.searches[0]["logGroupName"] == "/aws/lambda/create-session"

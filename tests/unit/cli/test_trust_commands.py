@@ -13,6 +13,7 @@ from sallyport.trust.schema import SCHEMA
 from sallyport_cli.failure import Exit
 from sallyport_cli.output import WIDTH, say_grid
 from sallyport_cli.refresh import sentences
+from sallyport_cli.trust_table import content_digest
 from sallyport_cli.trust_view import condition_summary
 from tests.support.fake_aws import CALLER, FakeAws, Run, Write
 from tests.support.fake_dynamodb import FakeDynamoDb
@@ -552,6 +553,26 @@ def test_what_is_disabled_is_marked(run: Run, write: Write) -> None:
     assert "team-a-reader  [DISABLED]" in words
     assert "contoso  [DISABLED]" not in words
     assert "INC-1" in words
+
+
+def test_what_a_version_from_before_certificates_says_is_still_shown(
+    run: Run, write: Write, aws: FakeAws
+) -> None:
+    version = applied(run, write())
+    now = run("trust", "show").stdout
+    documents = {}
+    for (pk, sk), item in aws.dynamodb.items.items():
+        if sk == version:
+            document = json.loads(item["document"]["S"])
+            for profile in document.get("profiles", ()):
+                profile.pop("certificate", None)
+            documents[pk] = document
+            item["document"] = {"S": json.dumps(document)}
+    for key in (("current", "-"), (f"apply#{version}", "-")):
+        aws.dynamodb.items[key]["content_digest"] = {"S": content_digest(documents)}
+    assert run("trust", "show").stdout == now
+    plan = json.loads(run("trust", "plan", write(), "--json").stdout)
+    assert plan["changes"] == []
 
 
 def test_a_profile_with_several_roles_is_shown_once_with_all_of_them(run: Run, write: Write) -> None:

@@ -116,12 +116,12 @@ ERRORS: list[tuple[SallyportError, int, int, str]] = [
 def test_each_class_of_error_has_its_status_and_code(
     error: SallyportError, query: int, script: int, code: str
 ) -> None:
-    answer = sts_query.refuse(error, ID)
+    answer = sts_query.refuse(error, ID, None)
     assert (answer["statusCode"], error_code(answer)) == (query, code)
     assert parsed(answer)["ResponseMetadata"]["RequestId"] == ID
-    answer = credentials_json.refuse(error, ID)
+    answer = credentials_json.refuse(error, ID, None)
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (script, code)
-    for one in (sts_query.refuse(error, ID), credentials_json.refuse(error, ID)):
+    for one in (sts_query.refuse(error, ID, None), credentials_json.refuse(error, ID, None)):
         assert "kept" not in one["body"], "the detail is the operator's"
         assert ("said" in one["body"]) == isinstance(error, RequestError)
 
@@ -130,7 +130,7 @@ def test_sdks_retry_what_they_should() -> None:
     """botocore's own list of codes and statuses that mean: try again."""
 
     def retried(error: SallyportError) -> bool:
-        answer = sts_query.refuse(error, ID)
+        answer = sts_query.refuse(error, ID, None)
 
         class Response:
             status_code = answer["statusCode"]

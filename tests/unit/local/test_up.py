@@ -21,10 +21,17 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     state = State("up")
     state.folder.mkdir(parents=True)
     (state.folder / "identity-header").write_text("secret")
-    return Cloud(state, {"aws": 1, "proxy": 2, "faults": 3, "entra": 4})
+    return Cloud(
+        state,
+        {"aws": 1, "proxy": 2, "faults": 3, "entra": 4, "front-door": 5, "front-door-tls": 6, "lists": 7},
+    )
 
 
-DEPLOYMENT = Deployment({"RefreshKeysFunction": "refresh", "TrustTable": "trust"}, "http://127.0.0.1:1/v1")
+DEPLOYMENT = Deployment(
+    {"RefreshKeysFunction": "refresh", "TrustTable": "trust"},
+    "http://127.0.0.1:1/v1",
+    "https://127.0.0.1:6/v1",
+)
 
 
 def test_a_workload_gets_the_addresses_and_a_token_file_but_no_key(cloud: Cloud) -> None:

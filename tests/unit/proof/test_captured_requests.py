@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from sallyport.proof.x509 import Endpoint, SignedRequest
+from sallyport.model import SignedRequest
+from sallyport.proof.x509 import Endpoint
 from tests.support import pki
 
 CAPTURED = sorted((Path(__file__).parents[2] / "support" / "captured").glob("*.json"))

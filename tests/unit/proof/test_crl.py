@@ -12,7 +12,7 @@ from sallyport.errors import ProofError, UnavailableError
 from sallyport.model import StaleCrls
 from sallyport.proof import crl
 from sallyport.proof.certificates import name_digest
-from sallyport.proof.crl import REASONS, CrlState, Link, check_revocation, read_crl
+from sallyport.proof.crl import GRACE, REASONS, CrlState, Link, check_revocation, read_crl
 from sallyport.proof.x509_reasons import RevokedCertificateError
 from tests.support import pki
 
@@ -86,10 +86,13 @@ class TestReading:
         data = pki.crl(pki.root(), 7)
         assert serials(data, previous=pki.state(data)) == [7]
 
-    def test_another_authority_counts_for_itself(self) -> None:
-        anchor = pki.anchor(pki.root(), keeps=[pki.issuing()])
-        previous = pki.state(pki.crl(pki.issuing(), number=900), against=anchor)
-        assert read_crl(pki.crl(pki.root(), number=1), "list", anchor, pki.NOW, previous=previous)
+    def test_another_authority_counts_for_itself_once_the_one_before_is_gone(self) -> None:
+        before = pki.anchor(pki.root(), keeps=[pki.issuing()])
+        previous = pki.state(pki.crl(pki.issuing(), number=900), against=before)
+        assert read_crl(pki.crl(pki.root(), number=1), "list", pki.anchor(), pki.NOW, previous=previous)
+        older = pki.crl(pki.root(), begins=pki.NOW - pki.DAY - pki.SECOND)
+        with pytest.raises(UnavailableError, match="crl-older"):
+            read_crl(older, "list", pki.anchor(), pki.NOW, previous=previous)
 
     def test_entries_are_read_as_they_are_asked_for(self) -> None:
         found = read_crl(pki.crl(pki.root(), *range(1, 20_001)), "list", pki.anchor(), pki.NOW)
@@ -166,6 +169,23 @@ class TestAsking:
         late = replace(pki.state(self.fresh), next_update=pki.NOW - pki.SECOND)
         assert self.ask(late, stale_crls=StaleCrls.ALLOW) == ("crl-stale",)
         assert self.ask(stale_crls=StaleCrls.ALLOW) == ("crl-missing",)
+
+    def test_no_anchor_may_take_the_risk_of_a_list_whose_serials_have_left(self) -> None:
+        state = pki.state(self.fresh)
+        end = state.next_update + GRACE
+        assert self.ask(state, stale_crls=StaleCrls.ALLOW, now=end) == ("crl-stale",)
+        for stale_crls in StaleCrls:
+            with pytest.raises(UnavailableError, match="crl-expired"):
+                self.ask(state, stale_crls=stale_crls, now=end + timedelta(microseconds=1))
+
+    def test_a_list_of_another_authority_whose_serials_have_left_does_not_matter(self) -> None:
+        gone = replace(pki.state(self.fresh), issuer="0" * 64, next_update=pki.NOW - GRACE - pki.DAY)
+        assert self.ask(gone) == ()
+
+    def test_what_an_expired_list_still_names_is_revoked_and_not_merely_unknown(self) -> None:
+        gone = replace(pki.state(self.fresh), next_update=pki.NOW - GRACE - pki.DAY)
+        with pytest.raises(ProofError, match="certificate-revoked"):
+            self.ask(gone, revoked=frozenset({self.leaf.link}))
 
     def test_a_late_list_of_another_authority_does_not_matter(self) -> None:
         late = replace(pki.state(self.fresh), issuer="0" * 64, next_update=pki.NOW - pki.SECOND)

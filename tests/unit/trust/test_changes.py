@@ -10,8 +10,10 @@ from tests.support.trust_files import (
     OID,
     OTHER_ROLE,
     ROLE,
+    authority,
     compiled,
     entra,
+    of_holders,
     plain,
     profile,
     trust_file,
@@ -362,3 +364,91 @@ def test_issuance_and_effect_widen() -> None:
     assert found == {"issuance": "widens"}
     assert of_profile({"effect": "deny"}, {}) == {"effect": "widens"}
     assert of_profile({}, {"effect": "deny"}) == {"effect": "unknown"}
+
+
+# --- certificate authorities ------------------------------------------------------------------------
+
+URL = "http://pki.example.com/ca.crl"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {"certificates": "both.pem"}, {"certificates": "widens"}),
+        ({"certificates": "both.pem"}, {}, {"certificates": "narrows"}),
+        ({}, {"certificates": "other.pem"}, {"certificates": "unknown"}),
+        (
+            {"certificates": "both.pem", "crls": ["ca.crl"]},
+            {"crls": ["ca.crl"]},
+            {"certificates": "unknown"},
+        ),
+        (
+            {"crls": ["ca.crl"]},
+            {"certificates": "both.pem", "crls": ["ca.crl"]},
+            {"certificates": "widens"},
+        ),
+        ({}, {"intermediates": "issuing.pem"}, {"intermediates": "widens"}),
+        ({"intermediates": "issuing.pem"}, {}, {"intermediates": "unknown"}),
+        ({}, {"crls": ["ca.crl"]}, {"crls": "narrows"}),
+        ({"crls": ["ca.crl"]}, {}, {"crls": "widens"}),
+        ({"crls": ["ca.crl"]}, {"crls": ["x.crl"]}, {"crls": "unknown"}),
+        ({}, {"crl_urls": [URL]}, {"crls": "narrows", "crl_urls": "narrows"}),
+        ({"crl_urls": [URL]}, {}, {"crls": "widens", "crl_urls": "widens"}),
+        ({}, {"stale_crls": "allow"}, {"stale_crls": "widens"}),
+        ({"stale_crls": "allow"}, {}, {"stale_crls": "narrows"}),
+        ({}, {"any_extended_key_usage": True}, {"any_extended_key_usage": "widens"}),
+        ({"any_extended_key_usage": True}, {}, {"any_extended_key_usage": "narrows"}),
+        ({}, {"replay": "once"}, {"replay": "narrows"}),
+        ({"replay": "once"}, {}, {"replay": "widens"}),
+        ({}, {"bare_names": True}, {"bare_names": "unknown"}),
+        ({"bare_names": True}, {}, {"bare_names": "unknown"}),
+        ({}, {"description": "x"}, {"description": "neither"}),
+    ],
+)
+def test_changes_of_an_authority(
+    before: dict[str, Any], after: dict[str, Any], expected: dict[str, str]
+) -> None:
+    found = effects(trust_file({}, {"c": authority(**before)}), trust_file({}, {"c": authority(**after)}))
+    assert found == {("anchor", "c", field): effect for field, effect in expected.items()}
+
+
+def test_another_kind_of_anchor_under_a_name_is_as_a_new_one() -> None:
+    issuer, certificates = (trust_file({}, {"c": one}) for one in (plain(), authority()))
+    assert effects(issuer, certificates) == {("anchor", "c", "kind"): "widens"}
+    assert effects(certificates, issuer) == {("anchor", "c", "kind"): "widens"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ({}, {"attribute_mapping": {}}, "widens"),
+        ({}, {"attribute_mapping": {"x509Subject": ["*"]}}, "widens"),
+        ({"attribute_mapping": {}}, {}, "unknown"),
+        (
+            {"attribute_mapping": {"x509Subject": ["CN"]}},
+            {"attribute_mapping": {"x509Subject": ["OU"]}},
+            "widens",
+        ),
+        ({}, {"unfit_values": "drop"}, "widens"),
+        ({"unfit_values": "drop"}, {}, "unknown"),
+        ({"unfit_values": "drop"}, {"attribute_mapping": {}, "unfit_values": "drop"}, "widens"),
+    ],
+)
+def test_changes_of_what_a_certificate_becomes(
+    before: dict[str, Any], after: dict[str, Any], effect: str
+) -> None:
+    found = effects(of_holders(**before), of_holders(**after))
+    assert found == {("profile", "reader", "certificate"): effect}
+
+
+def test_the_order_of_a_mapping_is_no_change() -> None:
+    one, two = ({"x509Subject": parts, "x509Issuer": ["CN"]} for parts in (["CN", "OU"], ["OU", "CN"]))
+    assert effects(of_holders(attribute_mapping=one), of_holders(attribute_mapping=two)) == {}
+
+
+def test_bare_names_are_a_change_of_the_profiles_as_well() -> None:
+    found = effects(of_holders(), of_holders(authority(bare_names=True)))
+    assert found == {
+        ("anchor", "datacenter", "bare_names"): "unknown",
+        ("profile", "reader", "certificate"): "unknown",
+    }

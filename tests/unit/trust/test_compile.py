@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sallyport.errors import TrustFileError, UnavailableError
-from sallyport.model import Dialect, Issuance, Replay
+from sallyport.model import Dialect, Issuance, OidcAnchor, Replay
 from sallyport.trust.compile import load_anchor, load_profile
 from sallyport.trust.limits import MAX_PROFILES_PER_ROLE, MAX_ROLE_WEIGHT
 from sallyport.trust.problems import Problem
@@ -67,6 +67,7 @@ def test_an_empty_file_is_legal_and_holds_nothing() -> None:
 def test_items_are_keyed_so_that_an_exchange_reads_few() -> None:
     trust = compiled(trust_file({"a": profile(roles=[ROLE, OTHER_ROLE]), "b": profile()}))
     (contoso,) = trust.anchors
+    assert isinstance(contoso, OidcAnchor)
     assert set(trust.items) == {
         f"issuer#{contoso.issuer}",
         f"anchor#{contoso.id}",
@@ -87,6 +88,7 @@ def test_an_anchor_is_stored_whole() -> None:
         algorithms=["RS256", "ES256"], replay="once", keys_max_age="4h", jwks_hosts=["keys.example.com"]
     )
     (contoso,) = compiled(document).anchors
+    assert isinstance(contoso, OidcAnchor)
     assert contoso.dialect is Dialect.ENTRA
     assert contoso.tenant == TENANT
     assert contoso.audiences == {"urn://team-a"}
@@ -186,6 +188,8 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant() -> None:
 
 def test_a_problem_within_an_anchor_is_that_of_its_kind() -> None:
     found = problem(anchor(certificates="ca.pem"), "trust_anchors", "contoso", "certificates")
+    assert found.text == "certificates is for trust anchors of kind x509, and this one is of kind oidc"
+    found = problem(anchor(certificate="ca.pem"), "trust_anchors", "contoso", "certificate")
     assert "unknown" in found.text
 
 
@@ -197,7 +201,13 @@ def test_a_problem_within_an_anchor_is_that_of_its_kind() -> None:
         (one(effect="perhaps"), "perhaps is none of the possible values", "use one of allow, deny"),
         (one(priority=-1), "-1 is too small", "at least 0"),
         (trust_file({"A": profile()}), "'A' cannot be a name", "lower-case"),
-        (trust_file({}, {"a": {"issuer": "x"}}), "what kind of trust anchor this is", "add kind: oidc"),
+        (
+            trust_file({}, {"a": {"issuer": "x"}}),
+            "what kind of trust anchor this is",
+            "add kind: oidc or kind: x509",
+        ),
+        (trust_file({}, {"a": {"kind": "saml"}}), "saml is none of the possible values", "one of oidc, x509"),
+        (trust_file({}, {"a": "x"}), "x does not fit here", "write a mapping"),
         (
             one(session_policy={"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Resource": "*"}]}),
             "exactly one of two belongs here",
@@ -238,11 +248,6 @@ def test_a_name_that_is_not_legal_everywhere_is_refused(name: str) -> None:
 
 
 # --- anchors --------------------------------------------------------------------------------------
-
-
-def test_certificate_authorities_are_not_supported_yet() -> None:
-    document = trust_file({}, {"datacenter": {"kind": "x509", "certificates": "ca.pem", "crls": ["ca.crl"]}})
-    assert "not supported by this version" in problem(document, "trust_anchors", "datacenter", "kind").text
 
 
 @pytest.mark.parametrize(
@@ -318,7 +323,9 @@ def test_an_issuer_belongs_to_one_anchor_byte_for_byte() -> None:
     ],
 )
 def test_a_microsoft_issuer_needs_the_dialect_and_names_the_tenant(issuer: str) -> None:
-    assert compiled(anchor(issuer=issuer)).anchors[0].tenant == TENANT
+    (contoso,) = compiled(anchor(issuer=issuer)).anchors
+    assert isinstance(contoso, OidcAnchor)
+    assert contoso.tenant == TENANT
     found = problem(anchor(issuer=issuer, dialect="plain"), "trust_anchors", "contoso", "issuer")
     assert "dialect: entra" in found.cure
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from sallyport.adapters.aws import SERVER_ERRORS, THROTTLES, SignedService
 from sallyport.adapters.http import HttpResponse, NetworkError
 from sallyport.errors import DeniedError, SallyportError, ThrottledError, UnavailableError
-from sallyport.model import Credentials, Grant, Issuance, Secret, SessionTag
+from sallyport.model import Credentials, Grant, Issuance, Proof, Secret, SessionTag
 
 API_VERSION = "2011-06-15"
 
@@ -79,8 +79,8 @@ class Sts:
         self._clock = clock
         self._down: dict[str, float] = {}
 
-    def issue(self, grant: Grant, token: Secret) -> Credentials:
-        """Ask STS for credentials; ``token`` is used for issuance ``web-identity`` alone.
+    def issue(self, grant: Grant, proof: Proof) -> Credentials:
+        """Ask STS for credentials; ``proof`` is used for issuance ``web-identity`` alone.
 
         Optional tags are left out in their declared order when STS says that the session token
         would be too large.
@@ -95,7 +95,7 @@ class Sts:
         while True:
             kept = tuple(tag for tag in grant.tags if tag.key not in dropped)
             try:
-                credentials = self._ask(replace(grant, tags=kept), token, last_try)
+                credentials = self._ask(replace(grant, tags=kept), proof, last_try)
             except StsDeniedError as error:
                 left = [key for key in grant.droppable if key not in dropped]
                 if error.reason not in _TOO_LARGE or not left:
@@ -104,9 +104,9 @@ class Sts:
                 continue
             return replace(credentials, dropped_tags=tuple(dropped))
 
-    def _ask(self, grant: Grant, token: Secret, last_try: float) -> Credentials:
+    def _ask(self, grant: Grant, proof: Proof, last_try: float) -> Credentials:
         signed = grant.issuance is Issuance.ASSUME_ROLE
-        form = assume_role_form(grant) if signed else web_identity_form(grant, token)
+        form = assume_role_form(grant) if signed else web_identity_form(grant, proof)
         skipped: list[str] = []
         for regional in self._in_order():
             if self._clock() > last_try:
@@ -159,10 +159,16 @@ def assume_role_form(grant: Grant) -> dict[str, str]:
     return form
 
 
-def web_identity_form(grant: Grant, token: Secret) -> dict[str, str]:
-    """Return AssumeRoleWithWebIdentity's parameters, with the caller's own token."""
+def web_identity_form(grant: Grant, proof: Proof) -> dict[str, str]:
+    """Return AssumeRoleWithWebIdentity's parameters, with the caller's own token.
+
+    Raises:
+        DeniedError: what the caller presented is no token.
+    """
+    if not isinstance(proof, Secret):
+        raise DeniedError("web-identity-without-token", "STS takes tokens, and none was presented")
     form = _common_form("AssumeRoleWithWebIdentity", grant)
-    form["WebIdentityToken"] = token.reveal()
+    form["WebIdentityToken"] = proof.reveal()
     return form
 
 

@@ -16,7 +16,7 @@ from sallyport.adapters.aws import AwsError, JsonService
 from sallyport.audit.ledger import RecordExistsError
 from sallyport.errors import UnavailableError
 from sallyport.keys import ASK_EVERY, FetchedKeys
-from sallyport.model import ExchangeId, OidcAnchor
+from sallyport.model import Anchor, ExchangeId, OidcAnchor
 from sallyport.trust.issuer_marks import is_ruled_out
 from sallyport.trust.limits import MAX_ISSUER_LENGTH
 from sallyport.trust.profiles import RoleProfiles, load_anchor, load_role
@@ -109,10 +109,10 @@ class Recent(Generic[Value]):
 
 
 class Pointer(NamedTuple):
-    """Which version is in force, and the marks of its issuers, if they were written."""
+    """Which version is in force, and the marks of its issuers and of its anchors for certificates."""
 
     version: str
-    issuers: str
+    marks: str
 
 
 class TrustTable:
@@ -124,7 +124,7 @@ class TrustTable:
         self._pointer: Recent[Pointer | None] = Recent(clock, seconds=CACHE_SECONDS, room=1)
         self._disabled: Recent[bool] = Recent(clock, seconds=CACHE_SECONDS, room=4 * CACHE_ENTRIES)
         # Items of a version never change, so these need no time limit: the version is in the key.
-        self._anchors: Recent[OidcAnchor] = Recent(clock, seconds=None)
+        self._anchors: Recent[Anchor] = Recent(clock, seconds=None)
         self._roles: Recent[RoleProfiles] = Recent(
             clock,
             seconds=None,
@@ -145,11 +145,12 @@ class TrustTable:
         if len(issuer) > MAX_ISSUER_LENGTH:
             # No anchor has it, and as a key DynamoDB would not take it.
             return None
-        pointer = self._pointer.held("current")
-        if pointer is not None and is_ruled_out(issuer, version, pointer.issuers):
-            return None
+        found = self._anchor(version, issuer, f"issuer#{issuer}")
+        return found if isinstance(found, OidcAnchor) else None
 
-        return self._found(self._anchors, version, f"issuer#{issuer}", load_anchor)
+    def anchor(self, anchor_id: str, version: str) -> Anchor | None:
+        """Return the anchor with this id, which who asks has checked to have the form of one."""
+        return self._anchor(version, anchor_id, f"anchor#{anchor_id}")
 
     def profiles_of_role(self, role_arn: str, version: str, anchor_id: str) -> RoleProfiles:
         """Return the profiles that name this role: an anchor's own, and the names of the others."""
@@ -171,12 +172,12 @@ class TrustTable:
         # what was disabled must not read as enabled then.
         return frozenset(name for name, state in states.items() if state)
 
-    def anchors(self) -> tuple[OidcAnchor, ...]:
-        """Return all anchors of the current version (for the refresh of keys; one query)."""
+    def anchors(self) -> tuple[Anchor, ...]:
+        """Return all anchors of the current version (for refresh_keys; one query)."""
         pointer = self._read_pointer()
         if pointer is None:
             return ()
-        found: list[OidcAnchor] = []
+        found: list[Anchor] = []
         start: Item | None = None
         while True:
             arguments: dict[str, Any] = {
@@ -187,11 +188,17 @@ class TrustTable:
             }
             if start:
                 arguments["ExclusiveStartKey"] = start
-            page = _ask(self._dynamodb, "Query", arguments)
+            page = ask(self._dynamodb, "Query", arguments)
             found += [load_anchor(_parsed(item)) for item in page.get("Items", [])]
             start = page.get("LastEvaluatedKey")
             if not start:
                 return tuple(found)
+
+    def _anchor(self, version: str, marked: str, key: str) -> Anchor | None:
+        pointer = self._pointer.held("current")
+        if pointer is not None and is_ruled_out(marked, version, pointer.marks):
+            return None
+        return self._found(self._anchors, version, key, load_anchor)
 
     def _read_pointer(self) -> Pointer | None:
         item = self._get({"pk": {"S": "current"}, "version": {"S": "-"}})
@@ -222,7 +229,7 @@ class TrustTable:
         return None if item is None else _parsed(item)
 
     def _get(self, key: Item) -> Item | None:
-        answer = _ask(
+        answer = ask(
             self._dynamodb, "GetItem", {"TableName": self._table, "Key": key, "ConsistentRead": True}
         )
         item: Item | None = answer.get("Item")
@@ -234,7 +241,7 @@ class TrustTable:
         for _ in range(MAX_BATCHES):
             if not keys:
                 return frozenset(found)
-            answer = _ask(
+            answer = ask(
                 self._dynamodb,
                 "BatchGetItem",
                 {
@@ -324,7 +331,7 @@ class KeysTable:
         return True
 
     def _read(self, anchor_id: str) -> KeysItem | None:
-        answer = _ask(
+        answer = ask(
             self._dynamodb,
             "GetItem",
             {
@@ -360,7 +367,7 @@ class KeysTable:
         }
         if names:
             arguments["ExpressionAttributeNames"] = names
-        _ask(self._dynamodb, "UpdateItem", arguments)
+        ask(self._dynamodb, "UpdateItem", arguments)
 
 
 class SpentTable:
@@ -376,7 +383,7 @@ class SpentTable:
         The condition lets the same exchange try again after an answer that was lost.
         """
         try:
-            _ask(
+            ask(
                 self._dynamodb,
                 "PutItem",
                 {
@@ -397,7 +404,7 @@ class SpentTable:
     def count(self, bucket: str, limit: int, expires_at: int) -> bool:
         """Count one grant in a bucket; ``False`` once ``limit`` of them were counted."""
         try:
-            _ask(
+            ask(
                 self._dynamodb,
                 "UpdateItem",
                 {
@@ -432,7 +439,7 @@ class RecordsTable:
             UnavailableError: it is not known to be durable.
         """
         try:
-            _ask(
+            ask(
                 self._dynamodb,
                 "PutItem",
                 {
@@ -465,7 +472,7 @@ class AuditTable:
         count's reader sees as one too few, never as one too many.
         """
         try:
-            _ask(
+            ask(
                 self._dynamodb,
                 "PutItem",
                 {
@@ -480,7 +487,7 @@ class AuditTable:
             )
         except ConditionFailed:
             return False
-        _ask(
+        ask(
             self._dynamodb,
             "UpdateItem",
             {
@@ -497,7 +504,8 @@ class ConditionFailed(Exception):  # noqa: N818 - not an error: the second half 
     """The condition of a conditional write did not hold."""
 
 
-def _ask(dynamodb: JsonService, operation: str, arguments: Item) -> dict[str, Any]:
+def ask(dynamodb: JsonService, operation: str, arguments: Item) -> dict[str, Any]:
+    """Call DynamoDB; raises ``ConditionFailed`` or ``UnavailableError``."""
     try:
         return dynamodb.call(operation, arguments)
     except AwsError as error:

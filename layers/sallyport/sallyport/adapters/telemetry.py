@@ -9,12 +9,17 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sallyport.keys import RefreshOutcome
 from sallyport.model import JsonValue
+
+if TYPE_CHECKING:
+    # Everybody logs, and nobody else who does so needs to load what reads certificates.
+    from sallyport.revocation import ListOutcome
 
 Span = Callable[[str], AbstractContextManager[None]]
 """Opens a named part of a trace."""
@@ -60,6 +65,13 @@ class PowertoolsTelemetry:
             self.alarm("StaleKeys", outcome.for_log())
         else:
             self._logger.info("keys", extra=dict(outcome.for_log()))
+
+    def list_refreshed(self, outcome: "ListOutcome") -> None:
+        """Log what became of one revocation list; one that is late, or will be, is an alarm."""
+        if outcome.overdue:
+            self.alarm("StaleCrls", outcome.for_log())
+        else:
+            self._logger.info("crl", extra=dict(outcome.for_log()))
 
     def counted(self, *, new: bool) -> None:
         """Count one record that reached the audit side."""

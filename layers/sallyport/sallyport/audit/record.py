@@ -59,6 +59,7 @@ class RecordDraft:
     request: ExchangeRequest | None = None
     claimed: Mapping[str, str] = field(default_factory=dict)
     proof_digest: str | None = None
+    notes: tuple[str, ...] = ()
     identity: Identity | None = None
     decision: Decision | None = None
     grant: Grant | None = None
@@ -106,8 +107,12 @@ class RecordDraft:
         else:
             fields["anchor"] = self.identity.anchor_name
             fields["subject"] = _cut(self.identity.subject)
+            if self.identity.certificate is not None:
+                fields["certificate_sha256"] = self.identity.certificate.fingerprint
         if self.proof_digest is not None:
             fields["proof_sha256"] = self.proof_digest
+        if remarks := self._remarks():
+            fields["notes"] = [_cut(note) for note in remarks[:MAX_NOTES]]
         if self.grant is not None:
             fields["profile"] = self.grant.profile_name
         if self.credentials is not None:
@@ -133,10 +138,9 @@ class RecordDraft:
             value["request"] = _request(self.request)
         if self.proof_digest is not None:
             value["proof_sha256"] = self.proof_digest
-        notes: list[str] = []
+        notes = [*self._remarks()]
         if self.identity is not None:
             value |= _identity(self.identity, self._keys_looked_at())
-            notes += self.identity.notes
         if self.trust_version is not None:
             value["trust_version"] = self.trust_version
         if self.decision is not None:
@@ -154,6 +158,10 @@ class RecordDraft:
         if notes:
             value["notes"] = [_cut(note) for note in notes[:MAX_NOTES]]
         return value
+
+    def _remarks(self) -> tuple[str, ...]:
+        """Return what the verifier remarked, wherever it ended: an identity has the same and more."""
+        return self.notes if self.identity is None else self.identity.notes
 
     def _keys_looked_at(self) -> frozenset[str]:
         traces = self.decision.trace if self.decision is not None else ()
@@ -215,11 +223,13 @@ def _without(name: str, *, of: str = "") -> Callable[[dict[str, Any]], None]:
 # What goes where a record is too long, one after the other, least missed first. What is left then is
 # bounded by the lengths above.
 _SHORTENINGS = (
+    _without("instance_properties", of="request"),
     *map(_fewer_profiles, (10, 5, 2)),
     _without("tags", of="grant"),
     _without("attributes"),
     *map(_fewer_profiles, (1, 0)),
     _without("notes"),
+    _without("issuer", of="certificate"),
     _without("policy_arns", of="grant"),
     _without("policy_arns", of="request"),
 )
@@ -255,6 +265,10 @@ def _request(request: ExchangeRequest) -> dict[str, JsonValue]:
         fields["policy_sha256"] = sha256(request.policy.encode()).hexdigest()
     if request.policy_arns:
         fields["policy_arns"] = [_cut(arn) for arn in request.policy_arns]
+    if request.instance_properties:
+        fields["instance_properties"] = {
+            _cut(name): _cut(value) for name, value in request.instance_properties.items()
+        }
     return fields
 
 
@@ -263,7 +277,7 @@ def _identity(identity: Identity, looked_at: frozenset[str]) -> dict[str, JsonVa
     for key in sorted(looked_at & identity.attributes.keys())[:MAX_ATTRIBUTES]:
         value = identity.attributes[key]
         attributes[_cut(key)] = _cut(value if isinstance(value, str) else _dump(value))
-    return {
+    fields: dict[str, JsonValue] = {
         "anchor": {
             "name": identity.anchor_name,
             "id": identity.anchor_id,
@@ -271,8 +285,16 @@ def _identity(identity: Identity, looked_at: frozenset[str]) -> dict[str, JsonVa
         },
         "subject": _cut(identity.subject),
         "attributes": attributes,
-        "proof_expires_at": identity.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "proof_expires_at": _iso(identity.expires_at),
     }
+    if identity.certificate is not None:
+        fields["certificate"] = {
+            "fingerprint": identity.certificate.fingerprint,
+            "serial": identity.certificate.serial,
+            "issuer": _cut(identity.certificate.issuer),
+            "not_after": _iso(identity.certificate.not_after),
+        }
+    return fields
 
 
 def _trace(trace: Sequence[ProfileTrace]) -> dict[str, JsonValue]:
@@ -344,7 +366,7 @@ def _issued(credentials: Credentials) -> dict[str, JsonValue]:
         "access_key_id": credentials.access_key_id,
         "assumed_role_arn": credentials.assumed_role_arn,
         "assumed_role_id": credentials.assumed_role_id,
-        "expiration": credentials.expiration.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "expiration": _iso(credentials.expiration),
         "region": credentials.region,
         "skipped_regions": list(credentials.skipped_regions),
         "dropped_tags": list(credentials.dropped_tags),
@@ -358,6 +380,10 @@ def _issued(credentials: Credentials) -> dict[str, JsonValue]:
 
 def _first(pairs: Iterable[tuple[str, int]], most: int) -> list[tuple[str, int]]:
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:most]
+
+
+def _iso(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _cut(text: str) -> str:

@@ -62,7 +62,7 @@ def grant(exchanged: Exchanged) -> Answer:
     return answer(200, _CONTENT_TYPE, json.dumps(body), exchanged.exchange_id)
 
 
-def refuse(error: SallyportError, exchange_id: ExchangeId) -> Answer:
+def refuse(error: SallyportError, exchange_id: ExchangeId, _request: ExchangeRequest | None) -> Answer:
     """Return an error with its code, one sentence and the exchange's id."""
     body: dict[str, Any] = {
         "code": error.code,

@@ -24,7 +24,10 @@ Answer = dict[str, Any]
 
 
 class HttpRequest(NamedTuple):
-    """A request as it came: nothing decoded but the body's transport encoding."""
+    """A request as it came: nothing decoded but the body's transport encoding.
+
+    ``path`` is without the stage, ``stage_path`` with it; ``api_id`` is the gateway's own id of the API.
+    """
 
     path: str
     headers: Mapping[str, tuple[str, ...]]
@@ -32,6 +35,9 @@ class HttpRequest(NamedTuple):
     body: bytes
     source_ip: str = ""
     user_agent: str = ""
+    method: str = ""
+    stage_path: str = ""
+    api_id: str = ""
 
     def __repr__(self) -> str:
         # Headers and body hold the proof.
@@ -56,8 +62,10 @@ class Protocol_(Protocol):  # noqa: N801 - typing has the plain name
     def grant(self, exchanged: Exchanged) -> Answer:
         """Say yes."""
 
-    def refuse(self, error: SallyportError, exchange_id: ExchangeId) -> Answer:
-        """Say no, in the words of the error's class."""
+    def refuse(
+        self, error: SallyportError, exchange_id: ExchangeId, request: ExchangeRequest | None
+    ) -> Answer:
+        """Say no, in the words of the error's class; ``request`` is there once its form was accepted."""
 
 
 Clock = Callable[[], datetime]
@@ -75,16 +83,21 @@ class Routes:
         """Return API Gateway's answer for one event."""
         protocol: Any = self.protocols[event["resource"]]
         exchange_id = new_exchange_id()
+        request: ExchangeRequest | None = None
+
+        def read() -> ExchangeRequest:
+            nonlocal request
+            found: ExchangeRequest = protocol.read(read_event(event, protocol.MAX_BODY_BYTES))
+            request = found
+            return found
+
         arrival = Arrival(
-            route=protocol.ROUTE,
-            source_ip=_source_ip(event),
-            user_agent=_user_agent(event),
-            read=lambda: protocol.read(read_event(event, protocol.MAX_BODY_BYTES)),
+            route=protocol.ROUTE, source_ip=_source_ip(event), user_agent=_user_agent(event), read=read
         )
         try:
             return protocol.grant(self.exchange(arrival, exchange_id, self.clock()))  # type: ignore[no-any-return]
         except SallyportError as error:
-            return protocol.refuse(error, exchange_id)  # type: ignore[no-any-return]
+            return protocol.refuse(error, exchange_id, request)  # type: ignore[no-any-return]
 
 
 def read_event(event: Event, max_body: int) -> HttpRequest:
@@ -99,6 +112,7 @@ def read_event(event: Event, max_body: int) -> HttpRequest:
         raise RequestError("body-encoding", "The body cannot be read.") from None
     if len(body) > max_body:
         raise RequestError("body-too-large", f"The body is larger than {max_body} bytes.")
+    context = event.get("requestContext") or {}
     return HttpRequest(
         path=str(event.get("path", "")),
         headers=_multi(event, "multiValueHeaders", "headers", str.lower),
@@ -106,6 +120,11 @@ def read_event(event: Event, max_body: int) -> HttpRequest:
         body=body,
         source_ip=_source_ip(event),
         user_agent=_user_agent(event),
+        method=str(event.get("httpMethod", "")),
+        stage_path=str(context.get("path") or ""),
+        # API Gateway writes the request context, of the API that it routed the request to. Nothing that a
+        # client sends gets there, and the function's own policy lets no other API invoke it.
+        api_id=str(context.get("apiId") or ""),
     )
 
 

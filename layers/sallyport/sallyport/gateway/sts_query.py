@@ -95,7 +95,7 @@ def grant(exchanged: Exchanged) -> Answer:
     return answer(200, _CONTENT_TYPE, body, exchanged.exchange_id)
 
 
-def refuse(error: SallyportError, exchange_id: ExchangeId) -> Answer:
+def refuse(error: SallyportError, exchange_id: ExchangeId, _request: ExchangeRequest | None) -> Answer:
     """Return STS's error answer. SDKs retry by code, so throttling has STS's status for it."""
     status = 400 if isinstance(error, ThrottledError) else error.status
     kind = "Sender" if status < 500 else "Receiver"  # noqa: PLR2004 - HTTP's own line

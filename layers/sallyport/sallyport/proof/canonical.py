@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
 from urllib.parse import quote
 
 from sallyport.proof.x509_reasons import refusal
@@ -53,6 +52,8 @@ _SPACES = re.compile(" {2,}")
 _PRINTABLE = bytes(range(0x20, 0x7F))
 # RFC 3986 §2.3: what is left of ASCII is encoded. A table is ten times faster than quote().
 _ENCODED = {code: f"%{code:02X}" for code in range(128) if not (chr(code).isalnum() or chr(code) in "-._~")}
+# Names of parameters and ARNs, which is what there is: two replacements are four times faster than the table.
+_LIKE_AN_ARN = re.compile(r"[A-Za-z0-9._~:/-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def parse_authorization(text: str) -> Authorization:
     if len(names) > MAX_SIGNED_HEADERS:
         raise refusal("signed-headers-too-many", f"It names {len(names)}.")
     # Sorted and each once: there is one way to write a list of names.
-    if any(one >= other for one, other in pairwise(names)):
+    if list(names) != sorted(set(names)):
         raise refusal("signed-headers-unsorted")
     kind, bits = found["kind"] or "MLDSA", found["bits"]
     return Authorization(
@@ -136,12 +137,11 @@ def canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
     ):
         raise refusal("query-too-long", f"It has {len(pairs)} parameters.")
     try:
-        return "&".join(
-            f"{name}={value}" for name, value in sorted((_encoded(n), _encoded(v)) for n, v in pairs)
-        )
+        encoded = sorted([(_encoded(name), _encoded(value)) for name, value in pairs])
     except UnicodeEncodeError as error:
         # Half of a surrogate pair, as a lenient decoder leaves it.
         raise refusal("query-malformed") from error
+    return "&".join([f"{name}={value}" for name, value in encoded])
 
 
 def canonical_headers(
@@ -162,12 +162,13 @@ def canonical_headers(
         values = headers.get(name, ())
         if not values:
             raise refusal("signed-header-missing")
-        size += len(name) + sum(map(len, values))
+        characters = "".join(values)
+        size += len(name) + len(characters)
         if size > MAX_HEADERS_CHARS:
             raise refusal("headers-too-long", f"They have more than {MAX_HEADERS_CHARS} characters.")
-        if not all(map(_is_printable, values)):
+        if not _is_printable(characters):
             raise refusal("signed-header-malformed")
-        found.append((name, ",".join(map(_canonical_value, values))))
+        found.append((name, ",".join([_canonical_value(value) for value in values])))
     return tuple(found)
 
 
@@ -183,8 +184,8 @@ def canonical_request(
         body_digest: the SHA-256 (hex) of the body's exact bytes.
         method: in upper case.
     """
-    lines = "".join(f"{name}:{value}\n" for name, value in headers)
-    names = ";".join(name for name, _ in headers)
+    lines = "".join([f"{name}:{value}\n" for name, value in headers])
+    names = ";".join([name for name, _ in headers])
     return f"{method}\n{uri}\n{query}\n{lines}\n{names}\n{body_digest}".encode()
 
 
@@ -249,6 +250,8 @@ def _is_printable(value: str) -> bool:
 
 
 def _encoded(text: str) -> str:
+    if _LIKE_AN_ARN.fullmatch(text) is not None:
+        return text.replace(":", "%3A").replace("/", "%2F")
     return text.translate(_ENCODED) if text.isascii() else quote(text, safe="")
 
 

@@ -7,11 +7,13 @@ constraints that it would pass over are refused, and a failure is told in words 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import (
+    ClientVerifier,
     Criticality,
     ExtensionPolicy,
     PolicyBuilder,
@@ -35,29 +37,6 @@ MAX_INTERMEDIATES = 5
 """Certificates between the leaf and the trust anchor."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Authorities:
-    """An anchor's certificates, read once."""
-
-    anchors: tuple[x509.Certificate, ...]
-    intermediates: tuple[x509.Certificate, ...]
-    store: Store
-
-
-# Reading certificates is pure; an anchor that changes has other bytes.
-@lru_cache(maxsize=32)
-def _authorities(certificates: tuple[bytes, ...], intermediates: tuple[bytes, ...]) -> _Authorities:
-    try:
-        anchors = tuple(map(load, certificates))
-        return _Authorities(anchors, tuple(map(load, dict.fromkeys(intermediates))), Store(list(anchors)))
-    except ValueError as error:
-        raise UnavailableError(
-            "anchor-unusable",
-            "The trust anchor's own certificates cannot be read.",
-            cure="Apply the trust file again; `sallyport trust validate` looks at them.",
-        ) from error
-
-
 def _policies(*, any_purpose: bool) -> tuple[ExtensionPolicy, ExtensionPolicy]:
     """Return what authorities' and leaves' extensions must be: the library's rules, less the web's.
 
@@ -79,8 +58,38 @@ def _policies(*, any_purpose: bool) -> tuple[ExtensionPolicy, ExtensionPolicy]:
     return authorities, leaves
 
 
-_FOR_CLIENTS = _policies(any_purpose=False)
-_FOR_ANYTHING = _policies(any_purpose=True)
+@dataclass(frozen=True, slots=True)
+class _Authorities:
+    """An anchor's certificates, read once, and what a path builder is told for every request alike."""
+
+    anchors: tuple[x509.Certificate, ...]
+    intermediates: tuple[x509.Certificate, ...]
+    policy: PolicyBuilder
+
+
+# Reading certificates is pure; an anchor that changes has other bytes.
+@lru_cache(maxsize=32)
+def _authorities(
+    certificates: tuple[bytes, ...], intermediates: tuple[bytes, ...], *, any_purpose: bool
+) -> _Authorities:
+    try:
+        anchors = tuple(map(load, certificates))
+        kept = tuple(map(load, dict.fromkeys(intermediates)))
+        store = Store(list(anchors))
+    except ValueError as error:
+        raise UnavailableError(
+            "anchor-unusable",
+            "The trust anchor's own certificates cannot be read.",
+            cure="Apply the trust file again; `sallyport trust validate` looks at them.",
+        ) from error
+    for_authorities, for_leaves = _policies(any_purpose=any_purpose)
+    policy = (
+        PolicyBuilder()
+        .store(store)
+        .max_chain_depth(MAX_INTERMEDIATES)
+        .extension_policies(ca_policy=for_authorities, ee_policy=for_leaves)
+    )
+    return _Authorities(anchors, kept, policy)
 
 
 def find_path(
@@ -104,19 +113,12 @@ def find_path(
         ProofError: there is no path, or it is not valid.
         UnavailableError: the anchor's own certificates cannot be used.
     """
-    authorities = _authorities(anchor.certificates, anchor.intermediates)
-    pool = [*authorities.intermediates, *_useful(bag, authorities, now)]
-    for_authorities, for_leaves = _FOR_ANYTHING if anchor.any_extended_key_usage else _FOR_CLIENTS
-    verifier = (
-        PolicyBuilder()
-        .store(authorities.store)
-        .time(now)
-        .max_chain_depth(MAX_INTERMEDIATES)
-        .extension_policies(ca_policy=for_authorities, ee_policy=for_leaves)
-        .build_client_verifier()
+    authorities = _authorities(
+        anchor.certificates, anchor.intermediates, any_purpose=anchor.any_extended_key_usage
     )
+    verifier = authorities.policy.time(now).build_client_verifier()
     try:
-        chain = read(lambda: verifier.verify(leaf, pool).chain)
+        chain = _first_valid(verifier, leaf, _pools(leaf, bag, authorities, now))
         constraints = [extension(one, x509.NameConstraints) for one in chain[1:]]
     except (VerificationError, ValueError) as error:
         raise _diagnosis(leaf, bag, authorities, error) from error
@@ -126,21 +128,42 @@ def find_path(
     return tuple(chain)
 
 
-def _useful(
-    bag: Sequence[x509.Certificate], authorities: _Authorities, now: datetime
+def _first_valid(
+    verifier: ClientVerifier, leaf: x509.Certificate, pools: Sequence[list[x509.Certificate]]
 ) -> list[x509.Certificate]:
-    """Return what of a stranger's bag may help: usable keys, valid now, nothing twice.
+    *others, last = pools
+    for pool in others:
+        try:
+            return read(partial(_chain, verifier, leaf, pool))
+        except (VerificationError, ValueError):
+            continue
+    return read(partial(_chain, verifier, leaf, last))
 
-    The library tries every certificate with the right name, at every step: a few that issue each other
-    under shared names make it verify more than a hundred signatures. Where names are shared, what does
-    not lead to the anchor is therefore left out first. Without, there is one way to go at each step.
+
+def _chain(
+    verifier: ClientVerifier, leaf: x509.Certificate, pool: list[x509.Certificate]
+) -> list[x509.Certificate]:
+    return verifier.verify(leaf, pool).chain
+
+
+def _pools(
+    leaf: x509.Certificate, bag: Sequence[x509.Certificate], authorities: _Authorities, now: datetime
+) -> list[list[x509.Certificate]]:
+    """Return what the library may build a path of, in one or more choices.
+
+    Of a stranger's bag that is what may help: usable keys, valid now, nothing twice. The library tries every
+    certificate with the right name, at every step: a few that issue each other under shared names make it
+    verify more than a hundred signatures. Where names are shared, it is therefore given one way at a time,
+    of those that lead to the anchor. Where they are not, there is one way anyway.
     """
     known = (*authorities.anchors, *authorities.intermediates)
     useful = [one for one in dict.fromkeys(bag) if one not in known and _is_useful(one, now)]
-    if len(useful) < 2:  # noqa: PLR2004 - one alone makes no detours
-        return useful
-    names = [one.subject for one in (*known, *useful)]
-    return useful if len(set(names)) == len(names) else _leading(useful, known)
+    # One alone makes no detours.
+    if len(useful) > 1 and _share_names((*known, *useful)):
+        ways = _ways(leaf, [one for one in useful if _says_authority(one)], authorities)
+    else:
+        ways = [useful]
+    return [[*authorities.intermediates, *way] for way in ways]
 
 
 def _is_useful(certificate: x509.Certificate, now: datetime) -> bool:
@@ -154,17 +177,41 @@ def _is_useful(certificate: x509.Certificate, now: datetime) -> bool:
     return True
 
 
-def _leading(
-    candidates: Sequence[x509.Certificate], known: Sequence[x509.Certificate]
-) -> list[x509.Certificate]:
-    """Return the authorities that were issued by known ones, or by one that was; each pair is tried once."""
-    found: list[x509.Certificate] = []
-    rest, newest = [one for one in candidates if _says_authority(one)], known
-    while newest:
-        newest = [one for one in rest if any(_issued(one, by) for by in newest)]
-        rest = [one for one in rest if one not in newest]
-        found += newest
-    return found
+def _share_names(certificates: Sequence[x509.Certificate]) -> bool:
+    return len(read(lambda: {one.subject for one in certificates})) < len(certificates)
+
+
+def _ways(
+    leaf: x509.Certificate, candidates: Sequence[x509.Certificate], authorities: _Authorities
+) -> list[list[x509.Certificate]]:
+    """Return which of the candidates stand between a leaf and the anchor, way by way.
+
+    No way has one name with one key twice. Of two such authorities, what the lower one issued the higher
+    one issued as well, so that a path through both is valid without the lower one.
+    """
+    steps = (*authorities.intermediates, *candidates)
+    holders = {one: read(partial(_holder, one)) for one in steps}
+    issued = cache(_issued)
+    ways: dict[tuple[x509.Certificate, ...], None] = {}
+
+    def climb(one: x509.Certificate, way: tuple[x509.Certificate, ...]) -> None:
+        if any(issued(one, by) for by in authorities.anchors):
+            ways[tuple(step for step in way if step in candidates)] = None
+        if len(way) == MAX_INTERMEDIATES:
+            return
+        seen = {holders[step] for step in way}
+        for by in steps:
+            if holders[by] not in seen and issued(one, by):
+                climb(by, (*way, by))
+
+    climb(leaf, ())
+    return [list(way) for way in ways] or [[]]
+
+
+def _holder(certificate: x509.Certificate) -> tuple[x509.Name, bytes]:
+    """Return whose certificate it is: a name and a key."""
+    key = certificate.public_key()
+    return certificate.subject, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _says_authority(certificate: x509.Certificate) -> bool:

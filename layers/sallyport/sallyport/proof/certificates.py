@@ -64,6 +64,9 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | MlDsaKey
 T = TypeVar("T")
 E = TypeVar("E", bound=x509.ExtensionType)
 
+Extensions = Mapping[type[x509.ExtensionType], x509.ExtensionType]
+"""The values of a certificate's extensions by their classes; unknown ones share one class."""
+
 # What the library raises on purpose for certificates that it does not like, besides ValueError.
 _FOREIGN = (
     UnsupportedAlgorithm,
@@ -144,8 +147,8 @@ def kind_of(key: PublicKey) -> str:
     return "ECDSA" if isinstance(key, EllipticCurvePublicKey) else "MLDSA"
 
 
-def extensions_of(certificate: x509.Certificate) -> Mapping[type[x509.ExtensionType], x509.ExtensionType]:
-    """Return the values of a certificate's extensions by their classes; unknown ones share one class.
+def extensions_of(certificate: x509.Certificate) -> Extensions:
+    """Return a certificate's extensions.
 
     Raises:
         ValueError: they cannot be read.
@@ -159,8 +162,10 @@ def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
     Raises:
         ValueError: the extensions cannot be read.
     """
-    found = extensions_of(certificate).get(kind)
-    return found if isinstance(found, kind) else None
+    for one in read(lambda: certificate.extensions):
+        if one.oid == kind.oid and isinstance(one.value, kind):
+            return one.value
+    return None
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -35,6 +35,10 @@ size: the library writes the signed part once more to verify it."""
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead an authority's clock may be."""
 
+GRACE = timedelta(days=30)
+"""How long past its nextUpdate a list is kept. Its serial numbers may leave afterwards, and a list without
+them would say that nothing is revoked; so from then on it denies, whatever the anchor says."""
+
 ISSUERS_LISTS = (
     x509.CRLNumber,
     x509.AuthorityKeyIdentifier,
@@ -75,6 +79,11 @@ REASONS: dict[str, Reason] = {
         "The revocation list is older than the one in force, or has its number and another content.",
         "Wait for a newer one; an old list would give revoked certificates back.",
     ),
+    "crl-other-issuer": Reason(
+        "The revocation list is by another authority than the one in force, which the anchor still has.",
+        "Give each authority's list an address or a file name of its own; under one name, the one would take "
+        "back what the other has revoked.",
+    ),
     "crl-from-the-future": Reason(
         "The revocation list says that it was issued in the future.", "Compare the authority's clock."
     ),
@@ -85,6 +94,10 @@ REASONS: dict[str, Reason] = {
     "crl-stale": Reason(
         "A revocation list is past its nextUpdate.",
         "Have the authority publish, and refresh; stale_crls: allow in the trust anchor takes the risk.",
+    ),
+    "crl-expired": Reason(
+        "A revocation list is more than 30 days past its nextUpdate, and what it named is no longer kept.",
+        "Have the authority publish, and refresh. Nothing else helps: stale_crls: allow ends here.",
     ),
 }
 
@@ -134,6 +147,11 @@ class RevocationList:
             yield Link(self.state.issuer, entry.serial_number)
 
     @property
+    def issuer(self) -> str:
+        """The issuer's name after RFC 4514, for people."""
+        return shown(self._list.issuer.rfc4514_string())
+
+    @property
     def count(self) -> int:
         """How many certificates are revoked. No length: an empty list must not count as none."""
         return len(self._list)
@@ -144,8 +162,8 @@ def read_crl(
 ) -> RevocationList:
     """Return a list that one of the anchor's authorities signed about all that it issued.
 
-    One past its nextUpdate is returned as well: it says more than the one before, and
-    ``check_revocation`` knows what being late means.
+    One past its nextUpdate is returned as well, for as long as it would be kept: it says more than the
+    one before, and ``check_revocation`` knows what being late means.
 
     Args:
         data: DER, or one PEM block.
@@ -171,6 +189,8 @@ def read_crl(
         raise refused("crl-malformed", "It has no nextUpdate behind its thisUpdate.")
     if begins > now + MAX_CLOCK_SKEW:
         raise refused("crl-from-the-future", f"thisUpdate is {begins.isoformat()}.")
+    if now > ends + GRACE:
+        raise refused("crl-expired", f"nextUpdate was {ends.isoformat()}.")
     state = CrlState(
         id=name,
         issuer=name_digest(found.issuer),
@@ -179,7 +199,9 @@ def read_crl(
         next_update=ends,
         digest=sha256(der).hexdigest(),
     )
-    # (5) Not behind the one before (§5.2.3).
+    # (5) In the place of its own authority's list, and not behind it (§5.2.3).
+    if previous is not None and state.issuer != previous.issuer and previous.issuer in _names(anchor):
+        raise refused("crl-other-issuer", f"Its issuer is {shown(found.issuer.rfc4514_string())}.")
     if previous is not None and _behind(state, previous):
         raise refused("crl-older", f"Its number is {number}, the one in force has {previous.number}.")
     return RevocationList(state, found)
@@ -203,7 +225,8 @@ def check_revocation(
 
     Raises:
         ProofError: ``certificate-revoked``.
-        UnavailableError: a list that would have to say is missing or late, and the anchor minds.
+        UnavailableError: a list that would have to say is missing or late, and the anchor minds; or it
+            is so late that nobody can know any more.
     """
     chain = tuple(links)
     # A list that is late still tells the truth about what it names, so this comes first.
@@ -211,6 +234,11 @@ def check_revocation(
         if link in revoked:
             raise refusal("certificate-revoked", f"Its serial number is {link.serial:x}.")
     issuers = {link.issuer for link in chain}
+    # A list that was never read is a risk that an anchor can take. One whose serial numbers have left is
+    # not: it would give back, one day, every certificate that it had revoked.
+    expired = sorted(state.id for state in states if state.issuer in issuers and is_expired(state, now))
+    if expired:
+        raise refused("crl-expired", f"{shown(expired)}")
     missing = sorted(set(anchor.crls).difference(state.id for state in states))
     late = sorted(state.id for state in states if state.issuer in issuers and now > state.next_update)
     problems = [(reason, names) for reason, names in (("crl-missing", missing), ("crl-stale", late)) if names]
@@ -218,6 +246,11 @@ def check_revocation(
         reason, names = problems[0]
         raise refused(reason, f"{shown(names)}")
     return tuple(reason for reason, _ in problems)
+
+
+def is_expired(state: CrlState, now: datetime) -> bool:
+    """Tell whether a list is so late that what it names may no longer be there."""
+    return now > state.next_update + GRACE
 
 
 def refused(reason: str, detail: str = "") -> UnavailableError:
@@ -276,10 +309,18 @@ def _may_sign(authority: x509.Certificate, name: bytes) -> bool:
     return read(authority.subject.public_bytes) == name and usage is not None and usage.crl_sign
 
 
+def _names(anchor: X509Anchor) -> frozenset[str]:
+    try:
+        authorities = map(load, (*anchor.certificates, *anchor.intermediates))
+        return frozenset(name_digest(one.subject) for one in authorities)
+    except ValueError as error:
+        raise refused("crl-malformed", "An authority's name cannot be read.") from error
+
+
 def _behind(state: CrlState, previous: CrlState) -> bool:
-    """Tell whether a list may not take another's place: its number never goes back."""
+    """Tell whether a list may not take another's place: its number never goes back (RFC 5280 §5.2.3)."""
     if state.issuer != previous.issuer:
-        # Another authority took over this name or address; its numbers are its own.
+        # The authority before it is no longer the anchor's; the new one's numbers are its own.
         return state.this_update < previous.this_update
     if state.number == previous.number:
         return state.digest != previous.digest
@@ -288,6 +329,8 @@ def _behind(state: CrlState, previous: CrlState) -> bool:
 
 def _check_entry(entry: x509.RevokedCertificate) -> None:
     """RFC 5280 §5.3: a reason and a date change nothing; another issuer, or anything critical, does."""
+    if not 0 <= entry.serial_number < 1 << MAX_SERIAL_BITS:
+        raise refused("crl-malformed", "An entry's number is negative or has more than 20 octets.")
     try:
         extensions = read(lambda: entry.extensions)
     except ValueError as error:

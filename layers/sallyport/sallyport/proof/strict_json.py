@@ -33,13 +33,7 @@ def parse_object(data: bytes) -> dict[str, JsonValue]:
         ValueError: it is anything else, or takes a liberty.
     """
     _check_depth(data)
-    value = json.loads(
-        data.decode("utf-8"),
-        object_pairs_hook=_unique,
-        parse_int=_integer,
-        parse_float=_float,
-        parse_constant=_constant,
-    )
+    value = _DECODER.decode(data.decode("utf-8"))
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  (a document is wrong, not an argument)
     if b"\\u" in data:
@@ -82,3 +76,9 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
+
+
+# Made once: json.loads would make one for every call, which costs as much as reading a small document.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)

@@ -8,7 +8,7 @@ certificate unusable: a name with a line end or a zero in it is an attack, or wi
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from sallyport.model import JsonValue
-from sallyport.proof.certificates import extension, read
+from sallyport.proof.certificates import Extensions, read
 
 MAX_SUBJECT_BYTES = 1_024
 """As for tokens: a DynamoDB key ends at 2,048 bytes, and a name that long is nobody's."""
@@ -73,34 +73,45 @@ def serial_hex(serial: int) -> str:
     return serial.to_bytes(max(1, (serial.bit_length() + 7) // 8), "big").hex()
 
 
-def read_names(certificate: x509.Certificate) -> Names:
+def read_names(certificate: x509.Certificate, extensions: Extensions) -> Names:
     """Return the names in a certificate, all of which are text.
+
+    Args:
+        certificate: whose they are.
+        extensions: its own, from ``extensions_of``.
 
     Raises:
         ValueError: one cannot be read, is too long or has control characters.
     """
-    return read(lambda: _names(certificate))
+    return read(lambda: _names(certificate, extensions))
 
 
-def _names(certificate: x509.Certificate) -> Names:
-    alternatives = extension(certificate, x509.SubjectAlternativeName) or ()
-    directory = [one.value for one in alternatives if isinstance(one, x509.DirectoryName)]
+def _names(certificate: x509.Certificate, extensions: Extensions) -> Names:
+    hosts: list[x509.GeneralName] = []
+    uris: list[x509.GeneralName] = []
+    directory: list[x509.GeneralName] = []
+    kinds: Mapping[type[x509.GeneralName], list[x509.GeneralName]] = {
+        x509.DNSName: hosts,
+        x509.UniformResourceIdentifier: uris,
+        x509.DirectoryName: directory,
+    }
+    alternatives = extensions.get(x509.SubjectAlternativeName)
+    if isinstance(alternatives, x509.SubjectAlternativeName):
+        for one in alternatives:
+            if (same := kinds.get(type(one))) is not None:
+                same.append(one)
     serial = serial_hex(certificate.serial_number)
     pairs = [
         *_parts("x509:Subject/", certificate.subject),
         *_parts("x509:Issuer/", certificate.issuer),
-        *(("x509:SAN/DNS", one.value) for one in alternatives if isinstance(one, x509.DNSName)),
-        *(
-            ("x509:SAN/URI", one.value)
-            for one in alternatives
-            if isinstance(one, x509.UniformResourceIdentifier)
-        ),
-        *(pair for name in directory[:1] for pair in _parts("x509:SAN/Name/", name)),
+        *[("x509:SAN/DNS", one.value) for one in hosts],
+        *[("x509:SAN/URI", one.value) for one in uris],
+        *[pair for one in directory[:1] for pair in _parts("x509:SAN/Name/", one.value)],
         ("x509:Serial", serial),
     ]
     subject = certificate.subject.rfc4514_string()
     issuer = certificate.issuer.rfc4514_string()
-    if len(pairs) > MAX_VALUES or any(map(_unfit, (value for _, value in pairs))):
+    if len(pairs) > MAX_VALUES or _unfit([value for _, value in pairs]):
         raise ValueError("a name is too long or has control characters")
     if len(subject.encode()) > MAX_SUBJECT_BYTES:
         raise ValueError("the subject is too long")
@@ -118,11 +129,11 @@ def _parts(prefix: str, name: x509.Name) -> Iterable[tuple[str, str]]:
         if not isinstance(part.value, str):
             # X.500's unique identifier is bits, and has no spelling that could be compared.
             raise ValueError("a part of a name is not text")  # noqa: TRY004 - a broken document
-        yield prefix + SPECIFIERS.get(part.oid, part.oid.dotted_string), part.value
+        yield prefix + (SPECIFIERS.get(part.oid) or part.oid.dotted_string), part.value
 
 
-def _unfit(value: str) -> bool:
-    return len(value) > MAX_VALUE_CHARS or _CONTROL.search(value) is not None
+def _unfit(values: Sequence[str]) -> bool:
+    return max(map(len, values)) > MAX_VALUE_CHARS or _CONTROL.search("".join(values)) is not None
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, JsonValue]:

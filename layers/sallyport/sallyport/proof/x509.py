@@ -18,6 +18,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sallyport.model import CertificateFacts, Identity, X509Anchor
+from sallyport.model import CertificateFacts, Identity, SignedRequest, X509Anchor
 from sallyport.proof.canonical import (
     METHOD,
     PATH,
@@ -44,6 +45,7 @@ from sallyport.proof.certificate_path import find_path
 from sallyport.proof.certificates import (
     MAX_CERTIFICATE_BYTES,
     STRONG_SIGNATURES,
+    Extensions,
     PublicKey,
     extensions_of,
     fingerprint,
@@ -79,28 +81,6 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _MAX_PATH_CHARS = 512
 _CLIENTS = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SignedRequest:
-    """A request as a gateway received it. Shows nothing of itself: until it is old, it is the proof.
-
-    Args:
-        method: as sent.
-        paths: the path as it may have been signed, with the stage and without.
-        query: decoded parameters, each with all of its values.
-        headers: by lower-case name, each with all of its values.
-        body: the exact bytes, after the gateway's own encoding was taken off.
-    """
-
-    method: str
-    paths: tuple[str, ...]
-    query: Mapping[str, Sequence[str]]
-    headers: Mapping[str, Sequence[str]]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return "SignedRequest(…)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,7 +321,14 @@ def _bag(text: str | None) -> tuple[x509.Certificate, ...]:
         return ()
     if text.count(",") >= MAX_CHAIN:
         raise refusal("chain-too-long", f"It has {text.count(',') + 1}.")
-    return tuple(_certificate(one, "chain-malformed") for one in text.split(","))
+    return tuple(map(_bag_certificate, text.split(",")))
+
+
+# All workloads below one authority bring the same certificates. Reading is pure, and what was read is no
+# more believed the second time than the first. Few, because a hostile one may take a megabyte once read.
+@lru_cache(maxsize=16)
+def _bag_certificate(text: str) -> x509.Certificate:
+    return _certificate(text, "chain-malformed")
 
 
 def _uris(paths: Sequence[str]) -> tuple[str, ...]:
@@ -371,19 +358,14 @@ def _check_leaf(request: UnverifiedRequest, anchor: X509Anchor, now: datetime) -
     subject), and what it does is here as well where the caller of an exchange should be told apart.
     """
     leaf, authorization = request.leaf, request.authorization
-    if leaf.version is not x509.Version.v3:
-        raise refusal("leaf-version", f"It is {leaf.version.name}.")
-    if leaf.serial_number != authorization.serial:
-        raise refusal("serial-mismatch")
-    if now < leaf.not_valid_before_utc:
-        raise refusal("leaf-not-yet-valid", f"It begins {leaf.not_valid_before_utc.isoformat()}.")
-    if now > leaf.not_valid_after_utc:
-        raise refusal("leaf-expired", f"It ended {leaf.not_valid_after_utc.isoformat()}.")
-    if leaf.signature_algorithm_oid not in STRONG_SIGNATURES:
-        raise refusal("leaf-signature-weak", f"It is {leaf.signature_algorithm_oid.dotted_string}.")
-    _check_purpose(leaf, anchor)
+    _check_fields(leaf, authorization.serial, now)
     try:
-        names = read_names(leaf)
+        extensions = extensions_of(leaf)
+    except ValueError as error:
+        raise refusal("leaf-extensions", shown(str(error))) from error
+    _check_purpose(extensions, anchor)
+    try:
+        names = read_names(leaf, extensions)
     except ValueError as error:
         raise refusal("leaf-names", shown(str(error))) from error
     if not names.subject:
@@ -397,12 +379,22 @@ def _check_leaf(request: UnverifiedRequest, anchor: X509Anchor, now: datetime) -
     return names, key
 
 
-def _check_purpose(leaf: x509.Certificate, anchor: X509Anchor) -> None:
+def _check_fields(leaf: x509.Certificate, serial: int, now: datetime) -> None:
+    """RFC 5280 §4.1.2.1, §4.1.2.2, §4.1.2.5 and §4.1.1.2: version, serial number, validity, algorithm."""
+    if leaf.version is not x509.Version.v3:
+        raise refusal("leaf-version", f"It is {leaf.version.name}.")
+    if leaf.serial_number != serial:
+        raise refusal("serial-mismatch")
+    if now < leaf.not_valid_before_utc:
+        raise refusal("leaf-not-yet-valid", f"It begins {leaf.not_valid_before_utc.isoformat()}.")
+    if now > leaf.not_valid_after_utc:
+        raise refusal("leaf-expired", f"It ended {leaf.not_valid_after_utc.isoformat()}.")
+    if leaf.signature_algorithm_oid not in STRONG_SIGNATURES:
+        raise refusal("leaf-signature-weak", f"It is {leaf.signature_algorithm_oid.dotted_string}.")
+
+
+def _check_purpose(found: Extensions, anchor: X509Anchor) -> None:
     """RFC 5280 §4.2.1.9, §4.2.1.3 and §4.2.1.12: not an authority, for signatures, for clients."""
-    try:
-        found = extensions_of(leaf)
-    except ValueError as error:
-        raise refusal("leaf-extensions", shown(str(error))) from error
     constraints, usage = found.get(x509.BasicConstraints), found.get(x509.KeyUsage)
     purposes = found.get(x509.ExtendedKeyUsage)
     if isinstance(constraints, x509.BasicConstraints) and constraints.ca:

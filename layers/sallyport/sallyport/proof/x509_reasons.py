@@ -113,6 +113,10 @@ REASONS: dict[str, X509Reason] = {
         "X-Amz-X509-Chain has more than five certificates.",
         "Send the intermediate certificates alone, or keep them at the trust anchor.",
     ),
+    "anchor-unknown": _untrusted(
+        "The request names a trust anchor that is none of this endpoint's, or none for certificates.",
+        "Compare trustAnchorArn with `sallyport trust show`.",
+    ),
     "anchor-mismatch": _untrusted(
         "The request names another trust anchor than the one it is held against.",
         "This should not happen; look at how the anchor was found.",

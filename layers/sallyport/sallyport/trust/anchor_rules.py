@@ -1,11 +1,15 @@
 """What an anchor in a trust file must be, beyond its form."""
 
 import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sallyport.model import Dialect
+from sallyport.model import Dialect, Replay, StaleCrls
+from sallyport.trust.authorities import authorities, sign_lists
+from sallyport.trust.files import crl_id
 from sallyport.trust.issuers import (
     ARM_AUDIENCES,
     GRAPH_AUDIENCES,
@@ -15,10 +19,16 @@ from sallyport.trust.issuers import (
     is_loopback,
     microsoft_tenant,
 )
-from sallyport.trust.limits import MAX_KEYS_MAX_AGE, MIN_KEYS_MAX_AGE
+from sallyport.trust.limits import (
+    MAX_AUTHORITIES,
+    MAX_CRLS,
+    MAX_KEYS_MAX_AGE,
+    MIN_KEYS_MAX_AGE,
+)
 from sallyport.trust.problems import Problems, refuse
 from sallyport.trust.profiles import FORMAT
 from sallyport.trust.schema import DURATION_PATTERN, NAME_PATTERN
+from sallyport.web_address import parse_web_address
 
 # What all our ids are derived from, so that a name in an account always has the same ones.
 SALLYPORT_NAMESPACE: Final = UUID("6c1f0f6e-5d0b-4b53-9d0f-0a3f7f7f2b61")
@@ -66,8 +76,16 @@ def seconds(text: str) -> int:
     return int(text[:-1]) * _SECONDS[text[-1]]
 
 
-def anchor_document(name: str, declared: dict[str, Any], place: Place) -> dict[str, Any]:
+def anchor_document(
+    name: str, declared: dict[str, Any], place: Place, files: Mapping[str, bytes]
+) -> dict[str, Any]:
     """Return the form in which an anchor is stored.
+
+    Args:
+        name: the anchor's.
+        declared: what the trust file says of it.
+        place: what the trust file is for.
+        files: the contents of the PEM files, by the names that the trust file writes.
 
     Raises:
         TrustFileError: it may not be one; carries every problem found.
@@ -75,12 +93,28 @@ def anchor_document(name: str, declared: dict[str, Any], place: Place) -> dict[s
     problems = Problems()
     with problems.at():
         check_name(name)
-    if declared["kind"] != "oidc":
-        raise refuse(
-            "anchors of kind x509 are not supported by this version",
-            "use an anchor of kind oidc, or leave this one out",
-            "kind",
-        )
+    if declared["kind"] == "x509":
+        own = _authority(declared, place, files, problems)
+    else:
+        own = _issuer(declared, place, problems)
+    problems.raise_if_any()
+    identifier = place.stable_id("trust-anchor", name)
+    return {
+        "format": FORMAT,
+        "kind": declared["kind"],
+        "name": name,
+        "id": identifier,
+        "arn": place.arn("trust-anchor", identifier),
+        "replay": declared.get("replay", Replay.ALLOW.value),
+        "description": declared.get("description", ""),
+        **own,
+    }
+
+
+# --- OpenID Connect issuers -----------------------------------------------------------------------
+
+
+def _issuer(declared: dict[str, Any], place: Place, problems: Problems) -> dict[str, Any]:
     dialect = Dialect(declared.get("dialect", Dialect.PLAIN))
     tenant = None
     with problems.at("issuer"):
@@ -98,25 +132,16 @@ def anchor_document(name: str, declared: dict[str, Any], place: Place) -> dict[s
             )
     with problems.at("local_discovery"):
         _check_local_discovery(declared.get("local_discovery"), place)
-    problems.raise_if_any()
-    identifier = place.stable_id("trust-anchor", name)
     return {
-        "format": FORMAT,
-        "kind": "oidc",
-        "name": name,
-        "id": identifier,
-        "arn": place.arn("trust-anchor", identifier),
         "issuer": declared["issuer"],
         "dialect": dialect.value,
         "audiences": sorted(declared["audiences"]),
         "algorithms": list(declared.get("algorithms", ["RS256"])),
-        "replay": declared.get("replay", "allow"),
         "tenant": tenant,
         "allow_arm_audience": declared.get("allow_arm_audience", False),
         "keys_max_age": keys_max_age,
         "jwks_hosts": list(declared.get("jwks_hosts", ())),
         "local_discovery": declared.get("local_discovery"),
-        "description": declared.get("description", ""),
     }
 
 
@@ -179,3 +204,91 @@ def _check_local_discovery(address: str | None, place: Place) -> None:
         )
     if not is_loopback(address):
         raise refuse(f"{address!r} is not on this machine", "write http://127.0.0.1:<port>/<path>")
+
+
+# --- certificate authorities ----------------------------------------------------------------------
+
+
+def _authority(
+    declared: dict[str, Any], place: Place, files: Mapping[str, bytes], problems: Problems
+) -> dict[str, Any]:
+    found: dict[str, tuple[bytes, ...]] = {}
+    for field in ("certificates", "intermediates"):
+        if field in declared:
+            with problems.at(field):
+                found[field] = authorities(declared[field], files)
+    # A bundle of intermediates often has the root in it, which is trusted already.
+    trusted = found.get("certificates", ())
+    helping = tuple(der for der in found.get("intermediates", ()) if der not in trusted)
+    if len(trusted) + len(helping) > MAX_AUTHORITIES:
+        problems.add(
+            ("certificates",),
+            f"{len(trusted) + len(helping)} certificates are too many for one trust anchor",
+            f"at most {MAX_AUTHORITIES} with the intermediates; a trust anchor for each authority is clearer",
+        )
+    lists, addresses = _lists(declared, place, problems)
+    # What is wrong with the certificates comes first; what they lack can be told of good ones alone.
+    are_good = found.keys() >= declared.keys() & {"certificates", "intermediates"}
+    if (lists or addresses) and are_good and not sign_lists((*trusted, *helping)):
+        problems.add(
+            ("crls",) if lists else ("crl_urls",),
+            "none of the anchor's certificates may sign revocation lists, so none could ever be accepted",
+            "add the certificate of the authority that signs them, whose key usage has cRLSign, to "
+            "certificates or intermediates",
+        )
+    return {
+        "certificates": _texts(trusted),
+        "intermediates": _texts(helping),
+        "crls": sorted([*lists, *addresses]),
+        "crl_urls": sorted(addresses),
+        "stale_crls": declared.get("stale_crls", StaleCrls.DENY.value),
+        "any_extended_key_usage": declared.get("any_extended_key_usage", False),
+        "bare_names": declared.get("bare_names", False),
+    }
+
+
+def _texts(certificates: Iterable[bytes]) -> list[str]:
+    """Return certificates as text, in an order that does not depend on that of a file."""
+    return sorted(b64encode(der).decode("ascii") for der in certificates)
+
+
+def _lists(declared: dict[str, Any], place: Place, problems: Problems) -> tuple[list[str], list[str]]:
+    """Return the ids of the lists that operators bring, and the addresses of those that are fetched."""
+    lists: dict[str, str] = {}
+    for index, name in enumerate(declared.get("crls", ())):
+        with problems.at("crls", index):
+            identifier = crl_id(name)
+            if identifier in lists:
+                raise refuse(
+                    f"{name!r} and {lists[identifier]!r} have one name but for their folders, and lists "
+                    "go by it",
+                    "rename one of the files",
+                )
+            lists[identifier] = name
+    addresses: list[str] = list(declared.get("crl_urls", ()))
+    for index, address in enumerate(addresses):
+        with problems.at("crl_urls", index):
+            _check_crl_url(address, place)
+    if len(lists) + len(addresses) > MAX_CRLS:
+        problems.add(
+            ("crls",),
+            f"{len(lists) + len(addresses)} revocation lists are too many for one trust anchor",
+            f"at most {MAX_CRLS}, files and addresses together; an authority has one complete list",
+        )
+    return list(lists), addresses
+
+
+def _check_crl_url(url: str, place: Place) -> None:
+    address = parse_web_address(url)
+    if address is None:
+        raise refuse(
+            f"{url!r} is not an address that a revocation list can be fetched from",
+            "write http:// or https://, the name of a host and a path, without user name and fragment",
+        )
+    if place.local_cloud and address.is_loopback:
+        return
+    if not is_host(address.host):
+        raise refuse(
+            f"{address.host!r} is not the name of a host on the Internet",
+            "lists are fetched from named hosts alone; bring one from elsewhere as a file (crls)",
+        )

@@ -195,6 +195,23 @@ def _transitive(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a 
     return WIDENS if set(before or ()) - set(after or ()) else UNKNOWN
 
 
+def _fewer_is_wider(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a list of the document
+    return _OPPOSITE[_more_is_wider(before, after)]
+
+
+def _intermediates(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - a list of the document
+    # One that goes may have signed a revocation list as well.
+    return WIDENS if set(before or ()) < set(after or ()) else UNKNOWN
+
+
+def _certificate_terms(before: Any, after: Any) -> EffectOfChange:  # noqa: ANN401 - terms of the document
+    old, new = before or {}, after or {}
+    lost = [rule for rule in old.get("mapping", ()) if rule not in new.get("mapping", ())]
+    drops = new.get("unfit") == "drop" and old.get("unfit") != "drop"
+    # Without a tag, policies that deny by it no longer do; what one opens cannot be seen from here.
+    return WIDENS if lost or drops else UNKNOWN
+
+
 _ANCHOR_FIELDS: Final[Mapping[str, Judge]] = {
     "audiences": _more_is_wider,
     "algorithms": _more_is_wider,
@@ -202,6 +219,12 @@ _ANCHOR_FIELDS: Final[Mapping[str, Judge]] = {
     "keys_max_age": _longer_is_wider,
     "allow_arm_audience": _true_is_wider,
     "replay": lambda _before, after: NARROWS if after == "once" else WIDENS,
+    "certificates": _more_is_wider,
+    "intermediates": _intermediates,
+    "crls": _fewer_is_wider,
+    "crl_urls": _fewer_is_wider,
+    "stale_crls": lambda _before, after: WIDENS if after == "allow" else NARROWS,
+    "any_extended_key_usage": _true_is_wider,
     "local_discovery": lambda _before, after: UNKNOWN if after is None else WIDENS,
 }
 _PROFILE_FIELDS: Final[Mapping[str, Judge]] = {
@@ -216,6 +239,7 @@ _PROFILE_FIELDS: Final[Mapping[str, Judge]] = {
     "accept_session_name": lambda _before, after: WIDENS if after else UNKNOWN,
     "advisory": _true_is_wider,
     "grants_per_minute": _limit,
+    "certificate": _certificate_terms,
 }
 # Who is meant: for a profile that denies, the other way round.
 _WHO_FIELDS: Final[Mapping[str, Judge]] = {
@@ -230,7 +254,13 @@ _AZP: Final = "token:azp"
 def _anchor_judge(field: str, before: Document, after: Document) -> EffectOfChange | None:
     if field == _FOR_PEOPLE:
         return NEITHER
+    if before["kind"] != after["kind"]:
+        # One line says it all: another anchor stands under this name, as if it were new.
+        return WIDENS if field == "kind" else None
     judge = _ANCHOR_FIELDS.get(field)
+    if field == "certificates" and after["crls"] and set(before[field]) - set(after[field]):
+        # One that goes may have signed a revocation list, which nothing follows up then.
+        return UNKNOWN
     return judge(before.get(field), after.get(field)) if judge else UNKNOWN
 
 

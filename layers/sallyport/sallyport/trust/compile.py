@@ -7,17 +7,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from sallyport.errors import TrustFileError
-from sallyport.model import OidcAnchor
+from sallyport.model import Anchor
 from sallyport.trust.anchor_rules import SALLYPORT_NAMESPACE, Place, anchor_document
 from sallyport.trust.changes import Change, classify
 from sallyport.trust.conditions import HEAVY, weight
 from sallyport.trust.limits import MAX_ITEM_BYTES, MAX_PROFILES_PER_ROLE, MAX_ROLE_WEIGHT
 from sallyport.trust.names import compile_name
-from sallyport.trust.problems import Path, Problem, Problems
-from sallyport.trust.profile_rules import profile_document
+from sallyport.trust.problems import Path, Problem, Problems, refuse
+from sallyport.trust.profile_rules import CERTIFICATE, TERMS, profile_document
 from sallyport.trust.profiles import FORMAT, Profile, exact_values, load_anchor, load_profile
 
 __all__ = [
@@ -34,33 +35,29 @@ __all__ = [
 
 Document = dict[str, Any]
 
-# What a profile grants, apart from to whom: where two differ in any of these, it matters which one wins.
-_TERMS: Final = (
-    "session_tags",
-    "transitive_tags",
-    "source_identity",
-    "session_name",
-    "session_policy",
-    "managed_policies",
-    "duration",
-    "issuance",
-    "accept_caller_policy",
-    "accept_session_name",
-    "advisory",
-    "grants_per_minute",
-)
+# Where two profiles differ in what they grant, it matters which one wins.
+_GRANTED: Final = tuple(term for term in (*TERMS, CERTIFICATE) if term != "priority")
+
+
+_NO_FILES: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledTrust:
     """A trust file that may be applied: its anchors, and its items by their keys in the trust table."""
 
-    anchors: tuple[OidcAnchor, ...]
+    anchors: tuple[Anchor, ...]
     items: Mapping[str, Mapping[str, Any]]
 
 
-def compile_trust(
-    document: object, *, account: str, region: str, partition: str, local_cloud: bool
+def compile_trust(  # noqa: PLR0913 - all by name
+    document: object,
+    *,
+    account: str,
+    region: str,
+    partition: str,
+    local_cloud: bool,
+    files: Mapping[str, bytes] = _NO_FILES,
 ) -> CompiledTrust:
     """Check a trust file and return what is stored of it.
 
@@ -70,6 +67,7 @@ def compile_trust(
         region: its Region.
         partition: its partition, ``aws`` mostly.
         local_cloud: whether this is for the local cloud, where keys may come from this machine.
+        files: the contents of the files that ``files_named`` names, by the names that it returns.
 
     Raises:
         TrustFileError: it may not be applied; carries every problem that was found.
@@ -82,7 +80,7 @@ def compile_trust(
         raise TrustFileError(wrong)
     place = Place(account=account, region=region, partition=partition, local_cloud=local_cloud)
     problems = Problems()
-    anchors = _anchors(document.get("trust_anchors", {}), place, problems)
+    anchors = _anchors(document.get("trust_anchors", {}), place, files, problems)
     profiles = _profiles(document.get("profiles", {}), anchors, place, problems)
     _check_names(profiles, problems)
     by_role = _by_role(profiles)
@@ -92,7 +90,8 @@ def compile_trust(
     items: dict[str, Mapping[str, Any]] = {}
     for stored in anchors.values():
         if stored is not None:
-            items[f"issuer#{stored['issuer']}"] = stored
+            if stored["kind"] == "oidc":
+                items[f"issuer#{stored['issuer']}"] = stored
             items[f"anchor#{stored['id']}"] = stored
     for role, of_role in by_role.items():
         items[f"role#{role}"] = _role_item(role, of_role)
@@ -100,21 +99,38 @@ def compile_trust(
 
 
 def _anchors(
-    declared: Mapping[str, Document], place: Place, problems: Problems
+    declared: Mapping[str, Document], place: Place, files: Mapping[str, bytes], problems: Problems
 ) -> dict[str, Document | None]:
     """Compile the anchors; ``None`` stands for one that has problems."""
     found: dict[str, Document | None] = {}
     owner: dict[str, str] = {}
+    bare: str | None = None
     for name, one in declared.items():
         found[name] = None
-        with problems.at("trust_anchors", name):
-            found[name] = anchor_document(name, one, place)
+        path: Path = ("trust_anchors", name)
+        with problems.at(*path):
+            stored = anchor_document(name, one, place, files)
+            size = _size(stored)
+            if stored["kind"] == "x509" and size > MAX_ITEM_BYTES:
+                raise refuse(
+                    f"this trust anchor takes {size:,} bytes as stored and may take {MAX_ITEM_BYTES:,}",
+                    "list fewer certificates, or use several trust anchors",
+                )
+            found[name] = stored
+        if one.get("bare_names", False):
+            if bare is not None:
+                problems.add(
+                    (*path, "bare_names"),
+                    f"{bare!r} has bare names already, and the names of both could be the same",
+                    "leave bare_names out of one of them",
+                )
+            bare = bare or name
         issuer = one.get("issuer")
         if issuer is None:
             continue
         if issuer in owner:
             problems.add(
-                ("trust_anchors", name, "issuer"),
+                (*path, "issuer"),
                 f"this issuer already belongs to {owner[issuer]!r}",
                 "use one anchor with all audiences, and a condition on token:aud in the profiles",
             )
@@ -142,7 +158,9 @@ def _profiles(
         # What belongs to an anchor with problems is looked at once those are mended.
         if anchor is not None:
             with problems.at("profiles", name):
-                found.append(profile_document(name, one, anchor, place))
+                stored = anchors[one["trust_anchor"]] or {}
+                bare_names = stored.get("bare_names", False)
+                found.append(profile_document(name, one, anchor, place, bare_names=bare_names))
     return found
 
 
@@ -189,6 +207,10 @@ def _role_item(role: str, profiles: list[Document]) -> Document:
     return {"format": FORMAT, "role": role, "profiles": [{**one, "roles": [role]} for one in profiles]}
 
 
+def _size(item: Document) -> int:
+    return len(json.dumps(item, ensure_ascii=False).encode())
+
+
 def _check_role(role: str, profiles: list[Document], problems: Problems) -> None:
     last = profiles[-1]
     path: Path = ("profiles", last["name"], "roles", last["roles"].index(role))
@@ -199,7 +221,7 @@ def _check_role(role: str, profiles: list[Document], problems: Problems) -> None
             "unite profiles with equal terms: a condition takes a list of values",
         )
         return
-    size = len(json.dumps(_role_item(role, profiles), ensure_ascii=False).encode())
+    size = _size(_role_item(role, profiles))
     if size > MAX_ITEM_BYTES:
         problems.add(
             path,
@@ -218,7 +240,7 @@ def _check_role(role: str, profiles: list[Document], problems: Problems) -> None
 
 
 def _check_overlaps(role: str, profiles: list[Document], problems: Problems) -> None:
-    terms = [json.dumps([one[term] for term in _TERMS], sort_keys=True) for one in profiles]
+    terms = [json.dumps([one.get(term) for term in _GRANTED], sort_keys=True) for one in profiles]
     exact = [exact_values(one) for one in profiles]
     for i, one in enumerate(profiles):
         for j in range(i):

@@ -38,6 +38,9 @@ from sallyport.trust.names import callers_name
 from sallyport.trust.profiles import Profile
 from sallyport.trust.templates import fill_plain
 from sallyport.trust.token_claims import check_azp, check_roles, terms_in_token
+from sallyport.trust.x509_terms import map_tags
+from sallyport.trust.x509_terms import session_name as certificates_session_name
+from sallyport.trust.x509_terms import source_identity as certificates_source_identity
 
 # How many profiles a denial's cure names: the nearest ones help, a list of all of them does not.
 _MAX_HINTS: Final = 3
@@ -71,7 +74,7 @@ def authorize(  # noqa: PLR0913 - all but three of them by name
                 cure=f'sallyport trust enable anchor {identity.anchor_name} --reason "..."',
             )
         )
-    facts = Facts(identity.attributes, request, now)
+    facts = Facts.of(identity, request, now)
     # (2) What does each profile say?
     trace = [
         _look(profile, identity, request, facts, switched_off=f"profile#{profile.name}" in disabled)
@@ -224,10 +227,13 @@ def _grant(profile: Profile, identity: Identity, request: ExchangeRequest, facts
     check_roles(facts, request.role_arn)
     tags, left_out = render_tags(profile.tags, facts)
     notes += left_out
+    if profile.certificate is not None:
+        mapped, bent = map_tags(identity.attributes, profile.certificate.mapping, profile.certificate.unfit)
+        tags += mapped
+        notes += bent
     if len(tags) > MAX_TAGS:
         raise DeniedError("too-many-tags", f"STS takes {MAX_TAGS} session tags")
-    rule = profile.source_identity
-    source_identity = rule.render(facts) if rule is not None else None
+    source_identity = _source_identity(profile, identity, facts)
     if profile.issuance is Issuance.WEB_IDENTITY:
         check_azp(facts, looks_at_azp=profile.looks_at_azp)
         tags, source_identity, evaded = terms_in_token(facts, tags=tags, source_identity=source_identity)
@@ -282,9 +288,27 @@ def _duration(profile: Profile, request: ExchangeRequest) -> tuple[int, tuple[st
     return min(asked, longest), tuple(notes)
 
 
+def _source_identity(profile: Profile, identity: Identity, facts: Facts) -> str | None:
+    if profile.source_identity is not None:
+        return profile.source_identity.render(facts)
+    if profile.certificate is not None:
+        return certificates_source_identity(identity, bare_names=profile.certificate.bare_names)
+    return None
+
+
 def _session_name(profile: Profile, identity: Identity, request: ExchangeRequest, facts: Facts) -> str:
     if profile.accept_session_name and request.session_name:
         return callers_name(anchor=identity.anchor_name, wish=request.session_name, subject=identity.subject)
-    if profile.session_name is None:
-        raise DeniedError("name-illegal", "the profile has no rule for session names")
-    return profile.session_name.render(facts)
+    if identity.certificate is not None and request.session_name:
+        # STS's clients must send a name, so that with a token it is a wish; those of IAM Roles Anywhere send
+        # one on purpose, and expect to be told.
+        raise DeniedError(
+            "session-name-not-accepted",
+            "the request asks for a session name and the profile does not take any",
+            cure="send none, or set accept_session_name: true in the profile",
+        )
+    if profile.session_name is not None:
+        return profile.session_name.render(facts)
+    if profile.certificate is not None:
+        return certificates_session_name(identity, bare_names=profile.certificate.bare_names)
+    raise DeniedError("name-illegal", "the profile has no rule for session names")

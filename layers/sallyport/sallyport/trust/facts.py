@@ -5,13 +5,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sallyport.errors import DeniedError
-from sallyport.model import ExchangeRequest, JsonValue
+from sallyport.model import ExchangeRequest, Identity, JsonValue
 from sallyport.trust.limits import MAX_KEY_LENGTH, MAX_SHOWN_LENGTH, MAX_SHOWN_VALUES
 from sallyport.trust.problems import refuse
 
 TOKEN: Final = "token:"  # noqa: S105 - the prefix of names, nothing secret
 X509: Final = "x509:"
 REQUEST: Final = "request:"
+
+# A certificate's whole names, after RFC 4514: what no part of them is, unique.
+CERTIFICATE_SUBJECT: Final = "x509:Subject"
+CERTIFICATE_ISSUER: Final = "x509:Issuer"
 
 # API Gateway's own view and what the caller asked for; nothing from headers is ever in here.
 REQUEST_KEYS: Final = frozenset({"request:SourceIp", "request:RoleArn", "request:Time"})
@@ -44,7 +48,8 @@ def check_key(key: str) -> None:
     elif not any(key.startswith(prefix) and key != prefix for prefix in (TOKEN, X509)):
         raise refuse(
             f"{key!r} names nothing that is verified",
-            "write token:<claim> or request:SourceIp, request:RoleArn, request:Time; case matters",
+            "write token:<claim>, or x509:Subject/CN and the like, or request:SourceIp, request:RoleArn, "
+            "request:Time; case matters",
         )
 
 
@@ -57,6 +62,15 @@ class Facts:
         self._attributes = attributes
         self._request = request
         self._now = now
+
+    @classmethod
+    def of(cls, identity: Identity, request: ExchangeRequest, now: datetime) -> "Facts":
+        """Return the facts of one identity; of a certificate's holder with the names as a whole."""
+        attributes = identity.attributes
+        if identity.certificate is not None:
+            whole = {CERTIFICATE_SUBJECT: identity.subject, CERTIFICATE_ISSUER: identity.certificate.issuer}
+            attributes = {**attributes, **whole}
+        return cls(attributes, request, now)
 
     def value(self, key: str) -> JsonValue:
         """Return the value of ``key``; ``None`` where there is none, or where it is JSON's null."""

@@ -32,6 +32,19 @@ MAX_JWKS_HOSTS: Final = 10
 MIN_KEYS_MAX_AGE: Final = 3 * 3_600
 MAX_KEYS_MAX_AGE: Final = 7 * 86_400
 
+# IAM Roles Anywhere's own for the PEM text of a trust anchor.
+MAX_BUNDLE_BYTES: Final = 204_800
+# A stranger's certificate by an issuer of a name that all of them share makes each one verify a signature:
+# with this many on P-384, the slowest, 15 milliseconds. An anchor is also one item, see MAX_ITEM_BYTES.
+MAX_AUTHORITIES: Final = 20
+# One for each authority below an anchor; the state of each is read in exchanges.
+MAX_CRLS: Final = 20
+# A file's name and an address are parts of a key of a table, which ends at 2,048 bytes.
+MAX_CRL_NAME_LENGTH: Final = 128
+MAX_CRL_URL_LENGTH: Final = 1_024
+# IAM Roles Anywhere has three fields; nobody maps more parts of a name than a name has.
+MAX_SPECIFIERS: Final = 50
+
 # All profiles of a role are one item of the trust table. A function holds hundreds of them compiled
 # (three to five times as large), so an item stays far below the 400 KB that DynamoDB takes.
 MAX_PROFILES_PER_ROLE: Final = 50

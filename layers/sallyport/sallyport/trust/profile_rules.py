@@ -1,17 +1,27 @@
 """What a profile in a trust file must be, beyond its form."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Any, Final
 
 from sallyport.errors import TrustFileError
-from sallyport.model import Dialect, Effect, Issuance, OidcAnchor, Replay
+from sallyport.model import Anchor, Dialect, Effect, Issuance, OidcAnchor, Replay, X509Anchor
 from sallyport.trust.anchor_rules import Place, check_name, seconds
+from sallyport.trust.certificate_rules import (
+    WHO_CHOICES,
+    certificate_terms,
+    check_certificate_key,
+    check_holder_in_name,
+    check_serial,
+    names_certificate,
+    who_of_certificate,
+)
 from sallyport.trust.conditions import MATCH, Condition, compile_condition
 from sallyport.trust.facts import X509
 from sallyport.trust.issuers import (
     Least,
+    SharedIssuer,
     check_issuer,
     has_azp,
     is_own,
@@ -44,7 +54,7 @@ from sallyport.trust.wildcards import has_wildcard, literal_prefix, matches_anyt
 Declared = dict[str, Any]
 
 # What only a profile that issues something can have.
-_TERMS: Final = (
+TERMS: Final = (
     "priority",
     "session_tags",
     "transitive_tags",
@@ -58,8 +68,12 @@ _TERMS: Final = (
     "accept_session_name",
     "advisory",
     "grants_per_minute",
+    "attribute_mapping",
+    "unfit_values",
 )
-# Of these, what STS does not hear of when it is asked with the caller's own token.
+# What these last two are stored as, with what the anchor says of names.
+CERTIFICATE: Final = "certificate"
+# Of the terms, what STS does not hear of when it is asked with the caller's own token.
 _NOT_BINDING: Final = (
     "session_tags",
     "transitive_tags",
@@ -68,6 +82,8 @@ _NOT_BINDING: Final = (
     "managed_policies",
     "grants_per_minute",
 )
+# What only certificates' holders have.
+_FOR_CERTIFICATES: Final = ("attribute_mapping", "unfit_values")
 # What a role's own trust policy can look at in such a token. Where there is an azp, it decides.
 _BINDING_KEYS: Final = frozenset({"token:aud", "token:sub", "token:azp"})
 
@@ -94,8 +110,17 @@ _MAX_ROLE_NAME_LENGTH: Final = 64
 _ARN_COLONS: Final = 5
 
 
-def profile_document(name: str, declared: Declared, anchor: OidcAnchor, place: Place) -> Declared:
+def profile_document(
+    name: str, declared: Declared, anchor: Anchor, place: Place, *, bare_names: bool = False
+) -> Declared:
     """Return the form in which a profile is stored, with all its roles.
+
+    Args:
+        name: the profile's.
+        declared: what the trust file says of it.
+        anchor: the one that it is about.
+        place: what the trust file is for.
+        bare_names: whether names go without the anchor's, where they are a certificate's own.
 
     Raises:
         TrustFileError: it may not be one; carries every problem found.
@@ -128,9 +153,14 @@ def profile_document(name: str, declared: Declared, anchor: OidcAnchor, place: P
     else:
         _check_who(declared, conditions, anchor, issuance, problems)
         document |= _terms(declared, anchor, issuance, problems)
-        if issuance is Issuance.WEB_IDENTITY:
+        if isinstance(anchor, X509Anchor):
+            _check_asks_itself(issuance, problems)
+            document[CERTIFICATE] = certificate_terms(
+                declared, bare_names=bare_names, tags=document["session_tags"], problems=problems
+            )
+        elif issuance is Issuance.WEB_IDENTITY:
             _check_web_identity(declared, conditions, anchor, problems)
-        elif declared.get("advisory", False):
+        if issuance is not Issuance.WEB_IDENTITY and declared.get("advisory", False):
             problems.add(("advisory",), "with issuance assume-role everything binds", "leave advisory out")
     problems.raise_if_any()
     return document
@@ -156,7 +186,7 @@ def _check_role(arn: str, place: Place) -> None:
 # --- conditions -----------------------------------------------------------------------------------
 
 
-def _conditions(declared: Declared, anchor: OidcAnchor, problems: Problems) -> list[Condition]:
+def _conditions(declared: Declared, anchor: Anchor, problems: Problems) -> list[Condition]:
     """Compile the conditions, and note each that is none, excludes nobody or can never be met."""
     found: list[Condition] = []
     for operator, block in declared.get("condition", {}).items():
@@ -164,7 +194,7 @@ def _conditions(declared: Declared, anchor: OidcAnchor, problems: Problems) -> l
             path = ("condition", operator, key)
             with problems.at(*path):
                 condition = compile_condition(operator, key, expected)
-                _check_reachable([key, *(k for value in condition.values for k in value.keys)])
+                _check_reachable([key, *(k for value in condition.values for k in value.keys)], anchor)
                 found.append(condition)
                 _check_exact(condition, anchor)
                 if _says_nothing(condition, anchor):
@@ -179,20 +209,24 @@ def _conditions(declared: Declared, anchor: OidcAnchor, problems: Problems) -> l
     return found
 
 
-def _check_reachable(keys: Iterable[str]) -> None:
+def _check_reachable(keys: Iterable[str], anchor: Anchor) -> None:
     for key in keys:
-        if key.startswith(X509):
+        if isinstance(anchor, X509Anchor):
+            check_certificate_key(key)
+        elif key.startswith(X509):
             raise refuse(
                 f"an identity of an OpenID Connect issuer has no {key}", "use token:<claim> with this anchor"
             )
 
 
-def _check_exact(condition: Condition, anchor: OidcAnchor) -> None:
+def _check_exact(condition: Condition, anchor: Anchor) -> None:
     """Refuse a value that looks like a pattern where none is, or that nothing can equal."""
     like = _PATTERNS_INSTEAD.get(condition.base)
     if like is not None and any(has_wildcard(part) for value in condition.values for part in value.literals):
         raise refuse("* and ? are no wildcards here", f"no wildcard here; write {like}")
-    if anchor.dialect is Dialect.ENTRA and condition.key in _GUIDS and condition.base == "StringEquals":
+    if isinstance(anchor, X509Anchor):
+        check_serial(condition)
+    elif anchor.dialect is Dialect.ENTRA and condition.key in _GUIDS and condition.base == "StringEquals":
         for value in condition.values:
             if value.is_literal and _GUID.fullmatch(value.source) is None:
                 raise refuse(
@@ -201,7 +235,7 @@ def _check_exact(condition: Condition, anchor: OidcAnchor) -> None:
                 )
 
 
-def _says_nothing(condition: Condition, anchor: OidcAnchor) -> bool:
+def _says_nothing(condition: Condition, anchor: Anchor) -> bool:
     """Tell whether the expected values together are met by everything."""
     if _is_given(condition, anchor):
         return True
@@ -223,14 +257,15 @@ def _says_nothing(condition: Condition, anchor: OidcAnchor) -> bool:
     )
 
 
-def _is_given(condition: Condition, anchor: OidcAnchor) -> bool:
+def _is_given(condition: Condition, anchor: Anchor) -> bool:
     """Tell whether everybody meets a condition on what is known of every request to an anchor."""
-    if condition.key == "token:iss":
-        return _takes_all(condition, [anchor.issuer])
-    if condition.key == "token:aud":
-        # An exact audience says something: a list of audiences does not meet it.
-        patterns = any(has_wildcard(value.source) for value in condition.values)
-        return patterns and _takes_all(condition, anchor.audiences)
+    if isinstance(anchor, OidcAnchor):
+        if condition.key == "token:iss":
+            return _takes_all(condition, [anchor.issuer])
+        if condition.key == "token:aud":
+            # An exact audience says something: a list of audiences does not meet it.
+            patterns = any(has_wildcard(value.source) for value in condition.values)
+            return patterns and _takes_all(condition, anchor.audiences)
     return (
         condition.key == "request:Time"
         and condition.base.startswith("DateGreaterThan")
@@ -255,19 +290,17 @@ def _is_itself(value: Template, condition: Condition) -> bool:
 
 
 def _check_possible(
-    conditions: Sequence[Condition], declared: Declared, anchor: OidcAnchor, problems: Problems
+    conditions: Sequence[Condition], declared: Declared, anchor: Anchor, problems: Problems
 ) -> None:
     """Note every key of which no value meets all conditions on it."""
     by_key: dict[str, list[Condition]] = {}
     for condition in conditions:
         by_key.setdefault(condition.key, []).append(condition)
-    known = {
-        "token:iss": [anchor.issuer],
-        "token:aud": sorted(anchor.audiences),
-        "request:RoleArn": list(declared["roles"]),
-    }
-    if anchor.tenant is not None:
-        known["token:tid"] = [anchor.tenant]
+    known = {"request:RoleArn": list(declared["roles"])}
+    if isinstance(anchor, OidcAnchor):
+        known |= {"token:iss": [anchor.issuer], "token:aud": sorted(anchor.audiences)}
+        if anchor.tenant is not None:
+            known["token:tid"] = [anchor.tenant]
     for key, on_key in by_key.items():
         path = ("condition", on_key[-1].operator, key)
         needed = [c for c in on_key if c.null is None and not c.if_exists]
@@ -293,38 +326,49 @@ def _check_possible(
 
 
 def _check_denying(declared: Declared, conditions: Sequence[Condition], problems: Problems) -> None:
-    for term in _TERMS:
+    for term in TERMS:
         if term in declared:
             problems.add((term,), "a profile that denies issues nothing", f"leave {term} out")
     unconditional = declared.get("unconditional", False)
     if unconditional and conditions:
         problems.add(("unconditional",), "this profile has conditions", "leave one of the two out")
-    if not unconditional and not conditions:
+    # One that is wrong is a problem of its own.
+    if not unconditional and not any(declared.get("condition", {}).values()):
         problems.add((), "without a condition everybody is denied", "add one, or unconditional: true")
 
 
 def _check_who(
     declared: Declared,
     conditions: Sequence[Condition],
-    anchor: OidcAnchor,
+    anchor: Anchor,
     issuance: Issuance,
     problems: Problems,
 ) -> None:
-    try:
-        host = check_issuer(anchor.issuer)
-    except TrustFileError:
-        return
-    world = shared(host, anchor.issuer.partition("//")[2].partition("/")[2])
-    keys = who_keys(anchor.dialect, world, issuance)
-    says_who = any(_names_somebody(condition, keys.get(condition.key), anchor) for condition in conditions)
+    world: SharedIssuer | None = None
+    if isinstance(anchor, X509Anchor):
+        choices: Iterable[str] = WHO_CHOICES
+        says_who = names_certificate(conditions) or any(
+            _names_somebody(condition, who_of_certificate(condition.key)) for condition in conditions
+        )
+    else:
+        try:
+            host = check_issuer(anchor.issuer)
+        except TrustFileError:
+            return
+        world = shared(host, anchor.issuer.partition("//")[2].partition("/")[2])
+        keys = who_keys(anchor.dialect, world, issuance)
+        choices = keys
+        says_who = any(
+            _names_somebody(condition, keys.get(condition.key), anchor.audiences) for condition in conditions
+        )
     unconditional = declared.get("unconditional", False)
-    choices = ", ".join(keys)
+    cure = f"one of {', '.join(choices)}"
     if world is not None and not says_who:
         path: Path = ("unconditional",) if unconditional else ("condition",) if conditions else ()
         problems.add(
             path,
             f"{world.title} vouches for the whole world, and this profile does not say for whom it is",
-            f"add StringEquals, or StringLike that fixes the owner, on one of {choices}",
+            f"add StringEquals, or StringLike that fixes the owner, on {cure}",
         )
     elif unconditional and says_who:
         problems.add(("unconditional",), "the condition says who is meant", "leave unconditional out")
@@ -332,19 +376,21 @@ def _check_who(
         problems.add(
             ("condition",) if conditions else (),
             "no condition says who is meant, on a key that the issuer assigns",
-            f"add StringEquals, or StringLike with a beginning of its own, on one of {choices}; "
+            f"add StringEquals, or StringLike with a beginning of its own, on {cure}; "
             "or say unconditional: true",
         )
 
 
-def _names_somebody(condition: Condition, least: Least | None, anchor: OidcAnchor) -> bool:
+def _names_somebody(
+    condition: Condition, least: Least | None, audiences: Collection[str] = frozenset()
+) -> bool:
     """Tell whether a condition is one on who: positive, and every value of it fixes enough."""
     if (
         least is None
         or condition.base not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
         or condition.if_exists
         or condition.quantifier == "ForAllValues"
-        or (condition.key == "token:aud" and _takes_all(condition, anchor.audiences))
+        or (condition.key == "token:aud" and _takes_all(condition, audiences))
     ):
         return False
     return all(value.is_literal and _fixes(condition, value.source, least) for value in condition.values)
@@ -364,19 +410,23 @@ def _fixes(condition: Condition, value: str, least: Least) -> bool:
 # --- terms ----------------------------------------------------------------------------------------
 
 
-def _terms(declared: Declared, anchor: OidcAnchor, issuance: Issuance, problems: Problems) -> Declared:
-    tags = _tags(declared, problems)
-    _check_policies(declared, problems)
+def _terms(declared: Declared, anchor: Anchor, issuance: Issuance, problems: Problems) -> Declared:
+    tags = _tags(declared, anchor, problems)
+    _check_policies(declared, anchor, problems)
     _check_tags_of_policy(declared, tags, problems)
-    subject = subject_keys(anchor.dialect)
-    session_name = declared.get("session_name", f"{anchor.name}-${{{subject[0]}}}")
+    session_name = declared.get("session_name")
+    if isinstance(anchor, OidcAnchor):
+        session_name = session_name or f"{anchor.name}-${{{subject_keys(anchor.dialect)[0]}}}"
+        for term in _FOR_CERTIFICATES:
+            if term in declared:
+                problems.add((term,), "a token has no certificate", f"leave {term} out; use session_tags")
     for field, source in (
         ("session_name", session_name),
         ("source_identity", declared.get("source_identity")),
     ):
         if source is not None:
             with problems.at(field):
-                _check_name_template(source, anchor, subject)
+                _check_name_template(source, anchor)
     duration = 0
     with problems.at("duration"):
         duration = _duration(declared.get("duration", "1h"), issuance)
@@ -399,7 +449,7 @@ def _terms(declared: Declared, anchor: OidcAnchor, issuance: Issuance, problems:
     }
 
 
-def _tags(declared: Declared, problems: Problems) -> list[Declared]:
+def _tags(declared: Declared, anchor: Anchor, problems: Problems) -> list[Declared]:
     """Return the tags as a list, because their order means something and JSON's readers may lose it."""
     tags: list[Declared] = []
     seen: dict[str, str] = {}
@@ -408,7 +458,7 @@ def _tags(declared: Declared, problems: Problems) -> list[Declared]:
         folded = fold_tag_key(key)
         with problems.at("session_tags", key):
             tag = compile_tag(key, rule["value"])
-            _check_reachable(tag.value.keys)
+            _check_reachable(tag.value.keys, anchor)
         if folded in seen:
             problems.add(
                 ("session_tags", key), f"STS takes {key!r} and {seen[folded]!r} for the same", "keep one"
@@ -429,19 +479,19 @@ def _tags(declared: Declared, problems: Problems) -> list[Declared]:
     return tags
 
 
-def _check_policies(declared: Declared, problems: Problems) -> None:
+def _check_policies(declared: Declared, anchor: Anchor, problems: Problems) -> None:
     policy = declared.get("session_policy")
     length = 0
     if policy is not None:
         with problems.at("session_policy"):
             compiled = compile_policy(policy)
-            _check_reachable(compiled.text.keys)
+            _check_reachable(compiled.text.keys, anchor)
             length = compiled.least_length
     accounts = {role.split(":")[4] for role in declared["roles"] if role.count(":") >= _ARN_COLONS}
     for index, arn in enumerate(declared.get("managed_policies", ())):
         with problems.at("managed_policies", index):
             template = compile_arn(arn)
-            _check_reachable(template.keys)
+            _check_reachable(template.keys, anchor)
             length += len(arn) if template.is_literal else sum(map(len, template.literals))
             account = arn.split(":")[4]
             if account != "aws" and accounts - {account}:
@@ -475,9 +525,13 @@ def _check_tags_of_policy(declared: Declared, tags: Sequence[Declared], problems
             )
 
 
-def _check_name_template(source: str, anchor: OidcAnchor, subject: tuple[str, ...]) -> None:
+def _check_name_template(source: str, anchor: Anchor) -> None:
     keys = compile_name(source, anchor=anchor.name).template.keys
-    _check_reachable(keys)
+    _check_reachable(keys, anchor)
+    if isinstance(anchor, X509Anchor):
+        check_holder_in_name(keys)
+        return
+    subject = subject_keys(anchor.dialect)
     if not set(keys) & set(subject):
         raise refuse(
             "two subjects could have the same name",
@@ -497,6 +551,15 @@ def _duration(text: str, issuance: Issuance) -> int:
     if duration > MAX_DURATION:
         raise refuse(f"{text} is longer than STS allows", "choose at most 12h")
     return duration
+
+
+def _check_asks_itself(issuance: Issuance, problems: Problems) -> None:
+    if issuance is Issuance.WEB_IDENTITY:
+        problems.add(
+            ("issuance",),
+            "with web-identity STS is asked with the caller's token, and a certificate's holder has none",
+            "use issuance: assume-role",
+        )
 
 
 def _check_web_identity(

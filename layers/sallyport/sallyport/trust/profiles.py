@@ -5,12 +5,13 @@ with the same functions, so the two cannot disagree. A document that this versio
 in full is refused: half understood, it could allow what it was meant to deny.
 """
 
-from collections.abc import Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sallyport.errors import TrustFileError, UnavailableError
-from sallyport.model import Dialect, Effect, Issuance, OidcAnchor, Replay
+from sallyport.model import Anchor, Dialect, Effect, Issuance, OidcAnchor, Replay, StaleCrls, X509Anchor
 from sallyport.trust.conditions import Condition, compile_condition
 from sallyport.trust.mapping import (
     PolicyTemplate,
@@ -23,6 +24,7 @@ from sallyport.trust.mapping import (
 )
 from sallyport.trust.names import NameTemplate, compile_name
 from sallyport.trust.templates import Template
+from sallyport.trust.x509_terms import MappingRule, Unfit, compile_mapping
 
 # Raised with every change that an older version would misread.
 FORMAT: Final = 1
@@ -31,10 +33,23 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateTerms:
+    """What a profile makes of a certificate by itself: names and tags in IAM Roles Anywhere's form.
+
+    ``bare_names`` says that names go without the anchor's in front where they are unambiguous.
+    """
+
+    bare_names: bool
+    mapping: tuple[MappingRule, ...]
+    unfit: Unfit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Which roles may be had through one anchor, by whom, and on what terms.
 
     ``droppable`` names the optional tags that may be left out when STS says the token is too large.
+    ``certificate`` is set where the anchor is of kind ``x509``; then names may do without a template.
     """
 
     name: str
@@ -50,6 +65,7 @@ class Profile:
     source_identity: NameTemplate | None = None
     session_name: NameTemplate | None = None
     policy: PolicyTemplate | None = None
+    certificate: CertificateTerms | None = None
     policy_arns: tuple[Template, ...] = ()
     duration: int = 3_600
     issuance: Issuance = Issuance.ASSUME_ROLE
@@ -70,7 +86,7 @@ class RoleProfiles:
     others: tuple[str, ...] = ()
 
 
-def load_anchor(document: Document) -> OidcAnchor:
+def load_anchor(document: Document) -> Anchor:
     """Make an anchor of what the trust table holds.
 
     Raises:
@@ -78,23 +94,49 @@ def load_anchor(document: Document) -> OidcAnchor:
     """
     try:
         _check_format(document)
-        return OidcAnchor(
-            name=document["name"],
-            id=document["id"],
-            arn=document["arn"],
-            issuer=document["issuer"],
-            dialect=Dialect(document["dialect"]),
-            audiences=frozenset(document["audiences"]),
-            algorithms=tuple(document["algorithms"]),
-            replay=Replay(document["replay"]),
-            tenant=document["tenant"],
-            allow_arm_audience=document["allow_arm_audience"],
-            keys_max_age=document["keys_max_age"],
-            jwks_hosts=tuple(document["jwks_hosts"]),
-            local_discovery=document["local_discovery"],
-        )
+        return _ANCHORS[document["kind"]](document)
     except (TrustFileError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _malformed(error) from error
+
+
+def _oidc_anchor(document: Document) -> OidcAnchor:
+    return OidcAnchor(
+        name=document["name"],
+        id=document["id"],
+        arn=document["arn"],
+        issuer=document["issuer"],
+        dialect=Dialect(document["dialect"]),
+        audiences=frozenset(document["audiences"]),
+        algorithms=tuple(document["algorithms"]),
+        replay=Replay(document["replay"]),
+        tenant=document["tenant"],
+        allow_arm_audience=document["allow_arm_audience"],
+        keys_max_age=document["keys_max_age"],
+        jwks_hosts=tuple(document["jwks_hosts"]),
+        local_discovery=document["local_discovery"],
+    )
+
+
+def _x509_anchor(document: Document) -> X509Anchor:
+    return X509Anchor(
+        name=document["name"],
+        id=document["id"],
+        arn=document["arn"],
+        certificates=_certificates(document["certificates"]),
+        intermediates=_certificates(document["intermediates"]),
+        crls=tuple(document["crls"]),
+        crl_urls=tuple(document["crl_urls"]),
+        stale_crls=StaleCrls(document["stale_crls"]),
+        any_extended_key_usage=document["any_extended_key_usage"],
+        replay=Replay(document["replay"]),
+    )
+
+
+def _certificates(texts: Iterable[str]) -> tuple[bytes, ...]:
+    return tuple([b64decode(text, validate=True) for text in texts])
+
+
+_ANCHORS: Final[Mapping[str, Callable[[Document], Anchor]]] = {"oidc": _oidc_anchor, "x509": _x509_anchor}
 
 
 def load_profile(document: Document) -> Profile:
@@ -186,13 +228,18 @@ def _profile(document: Document) -> Profile:
         return Profile(**identity)
     tags = compile_tags(document["session_tags"], document["transitive_tags"])
     policy = document["session_policy"]
-    source_identity = document["source_identity"]
+    source_identity, session_name = document["source_identity"], document["session_name"]
+    certificate = _certificate_terms(document)
+    if session_name is None and certificate is None:
+        # Only a certificate has a name for its sessions by itself.
+        raise ValueError("session_name")
     return Profile(
         **identity,
         priority=document["priority"] or 0,
         tags=tags,
         source_identity=source_identity and compile_name(source_identity, anchor=anchor),
-        session_name=compile_name(document["session_name"], anchor=anchor),
+        session_name=session_name and compile_name(session_name, anchor=anchor),
+        certificate=certificate,
         policy=policy and compile_policy(policy),
         policy_arns=tuple(map(compile_arn, document["managed_policies"])),
         duration=document["duration"],
@@ -207,6 +254,17 @@ def _profile(document: Document) -> Profile:
             condition.key == "token:azp" and not condition.negated and condition.null is None
             for condition in identity["conditions"]
         ),
+    )
+
+
+def _certificate_terms(document: Document) -> CertificateTerms | None:
+    terms = document.get("certificate")
+    if terms is None:
+        return None
+    return CertificateTerms(
+        bare_names=terms["bare_names"],
+        mapping=tuple([compile_mapping(field, specifier) for field, specifier in terms["mapping"]]),
+        unfit=Unfit(terms["unfit"]),
     )
 
 

@@ -10,12 +10,15 @@ from sallyport.trust.conditions import operator_names
 from sallyport.trust.limits import (
     MAX_AUDIENCE_LENGTH,
     MAX_AUDIENCES,
+    MAX_CRL_URL_LENGTH,
+    MAX_CRLS,
     MAX_DESCRIPTION_LENGTH,
     MAX_GRANTS_PER_MINUTE,
     MAX_ISSUER_LENGTH,
     MAX_JWKS_HOSTS,
     MAX_POLICY_ARNS,
     MAX_PRIORITY,
+    MAX_SPECIFIERS,
     MAX_TAGS,
 )
 
@@ -56,6 +59,10 @@ def _object(title: str, description: str, properties: Schema, required: tuple[st
         "required": list(required),
         "additionalProperties": False,
     }
+
+
+def _specifiers(title: str, description: str, *examples: list[str]) -> Schema:
+    return _list(title, description, minItems=1, maxItems=MAX_SPECIFIERS, examples=list(examples))
 
 
 def _duration(title: str, description: str, default: str) -> Schema:
@@ -138,15 +145,58 @@ _OIDC_ANCHOR: Final = _object(
 
 _X509_ANCHOR: Final = _object(
     "X.509 certificate authority",
-    "A certificate authority that is trusted to vouch for identities. Not supported by this version.",
+    "A certificate authority that is trusted to vouch for identities. It must be your own: whoever lists a "
+    "public one lets everybody in who can buy from it.",
     {
         "kind": {"const": "x509", "title": "Kind", "description": "This anchor is a certificate authority."},
         "certificates": _text(
-            "Certificates", "PEM file with the trusted certificates; may be intermediates."
+            "Certificates",
+            "PEM file with the trusted certificates, relative to the trust file; roots or intermediates.",
+            minLength=1,
+            examples=["ca.pem"],
         ),
-        "intermediates": _text("Intermediates", "PEM file with certificates that clients need not send."),
-        "crls": _list("Revocation lists", "Files with certificate revocation lists."),
-        "crl_urls": _list("Addresses of revocation lists", "Fetched on a schedule."),
+        "intermediates": _text(
+            "Intermediates",
+            "PEM file with certificates of authorities in between, so that clients need not send them.",
+            minLength=1,
+            examples=["issuing.pem"],
+        ),
+        "crls": _list(
+            "Revocation lists",
+            "Files with certificate revocation lists, in PEM or DER, one for each authority. A list goes by "
+            "its file's name without its folder.",
+            maxItems=MAX_CRLS,
+            examples=[["ca.crl"]],
+        ),
+        "crl_urls": _list(
+            "Addresses of revocation lists",
+            "http or https; fetched on a schedule.",
+            {"type": "string", "minLength": 1, "maxLength": MAX_CRL_URL_LENGTH},
+            maxItems=MAX_CRLS,
+            examples=[["http://pki.example.com/ca.crl"]],
+        ),
+        "stale_crls": _text(
+            "Stale revocation lists",
+            "What it means that a list is late or was never read: deny stops everybody whom it could be "
+            "about, allow takes the risk that somebody revoked gets in.",
+            enum=["deny", "allow"],
+            default="deny",
+        ),
+        "any_extended_key_usage": _flag(
+            "Any extended key usage",
+            "Accept certificates whose extended key usage leaves clients out, those for servers say.",
+        ),
+        "replay": _text(
+            "Replay",
+            "Whether a signed request may be used again within its five minutes (allow) or only once (once).",
+            enum=["allow", "once"],
+            default="allow",
+        ),
+        "bare_names": _flag(
+            "Bare names",
+            "Source identities and session names as IAM Roles Anywhere makes them, where they are "
+            "unambiguous, without the anchor's name in front. One anchor alone can have them.",
+        ),
         "description": _text("Description", "For people.", maxLength=MAX_DESCRIPTION_LENGTH),
     },
     ("kind", "certificates"),
@@ -155,8 +205,8 @@ _X509_ANCHOR: Final = _object(
 _SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 _CONDITION_KEYS: Final[Schema] = {
     "type": "object",
-    "description": "Key (token:<claim>, request:SourceIp, request:RoleArn, request:Time) and expected value, "
-    "or a list of values of which one suffices.",
+    "description": "Key (token:<claim> or x509:<name>, request:SourceIp, request:RoleArn, request:Time) and "
+    "expected value, or a list of values of which one suffices.",
     "propertyNames": {"minLength": 1},
     "additionalProperties": {"type": ["string", "number", "boolean", "array"], "items": _SCALAR},
 }
@@ -226,7 +276,7 @@ _PROFILE: Final = _object(
         "session_tags": {
             "type": "object",
             "title": "Session tags",
-            "description": "Key and value of each tag; ${token:<claim>} is replaced. "
+            "description": "Key and value of each tag; ${token:<claim>} and ${x509:<name>} are replaced. "
             "The optional ones are left out in this order if STS says that the session token is too large.",
             "maxProperties": MAX_TAGS,
             "propertyNames": {"minLength": 1},
@@ -245,12 +295,13 @@ _PROFILE: Final = _object(
         "source_identity": _text(
             "Source identity",
             "Stays with the session through every further role. Begins with the anchor's name and one "
-            "of . , @ _ - and contains the subject, for example contoso.${token:oid}.",
+            "of . , @ _ - and contains the subject, for example contoso.${token:oid} or dc.${x509:Subject}.",
             minLength=1,
         ),
         "session_name": _text(
             "Session name",
-            "In the same form as the source identity; by default the anchor's name, - and the subject.",
+            "In the same form as the source identity; by default the anchor's name, - and the subject, or "
+            "what IAM Roles Anywhere makes of a certificate.",
             minLength=1,
         ),
         "session_policy": _object(
@@ -306,6 +357,29 @@ _PROFILE: Final = _object(
             "minimum": 1,
             "maximum": MAX_GRANTS_PER_MINUTE,
         },
+        "attribute_mapping": _object(
+            "Attribute mapping",
+            "For anchors of kind x509: what of a certificate becomes session tags, as in IAM Roles Anywhere. "
+            "Without it all parts of subject and issuer, the first host name and URI and the first directory "
+            "name; {} maps nothing.",
+            {
+                "x509Subject": _specifiers("Subject", "Parts of the subject.", ["*"], ["CN", "OU"]),
+                "x509Issuer": _specifiers("Issuer", "Parts of the issuer's name.", ["*"], ["CN"]),
+                "x509SAN": _specifiers(
+                    "Alternative names",
+                    "DNS, URI, Name/* or Name/<part>: the first of each.",
+                    ["DNS", "URI", "Name/*"],
+                    ["URI"],
+                ),
+            },
+        ),
+        "unfit_values": _text(
+            "Unfit values",
+            "For anchors of kind x509: whether a value that STS would not take as a tag, or that could be "
+            "taken for another, is encoded or dropped. The record tells either.",
+            enum=["encode", "drop"],
+            default="encode",
+        ),
         "description": _text("Description", "For people.", maxLength=MAX_DESCRIPTION_LENGTH),
     },
     ("trust_anchor", "roles"),

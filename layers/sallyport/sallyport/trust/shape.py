@@ -28,6 +28,12 @@ _TYPE_NAMES: Final = {
     "boolean": "true or false",
 }
 
+# Where `trust import-roles-anywhere` says what it could not translate. No schema has it, so that no file
+# with it is ever applied.
+_UNTRANSLATED: Final = "untranslated"
+# In the schema's order.
+_KINDS: Final = ("oidc", "x509")
+
 # As many possible keys as a person still reads.
 _MAX_CHOICES: Final = 30
 _DURATION_CURE: Final = "write a number and s, m, h or d, such as 1h"
@@ -125,13 +131,21 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
 
 def _problems_of_kind(error: ValidationError, path: Path) -> Iterator[Problem]:
     """Report what keeps an anchor from being what it says it is, not from being something else."""
-    kind = error.instance.get("kind") if isinstance(error.instance, dict) else None
-    if kind not in ("oidc", "x509"):
-        yield Problem(path, "what kind of trust anchor this is, is not said", "add kind: oidc")
+    instance: Any = error.instance
+    if not isinstance(instance, dict):
+        yield Problem(path, *_words("type", "object", shown(instance)))
         return
-    branch = 0 if kind == "oidc" else 1
+    if "kind" not in instance:
+        yield Problem(
+            path, "what kind of trust anchor this is, is not said", f"add kind: {' or kind: '.join(_KINDS)}"
+        )
+        return
+    kind = instance["kind"]
+    if kind not in _KINDS:
+        yield Problem((*path, "kind"), *_words("enum", _KINDS, shown(kind)))
+        return
     for inner in error.context or ():
-        if inner.relative_schema_path[0] == branch:
+        if inner.relative_schema_path[0] == _KINDS.index(kind):
             yield from _problems(inner)
 
 
@@ -155,10 +169,41 @@ def _unknown_keys(error: ValidationError, path: Path) -> Iterator[Problem]:
     known = sorted(error.schema["properties"]) if isinstance(error.schema, dict) else []
     instance: Any = error.instance
     for key in instance:
-        if key not in known:
+        if key == _UNTRANSLATED:
+            yield from _untranslated(instance[key], (*path, key))
+        elif key not in known:
+            other = _kind_that_knows(key, instance) if "kind" in known else None
+            if other is not None:
+                yield Problem(
+                    (*path, key),
+                    f"{shown(key)} is for trust anchors of kind {other}, and this one is of kind "
+                    f"{instance['kind']}",
+                    f"leave it out, or write kind: {other}",
+                )
+                continue
             near = get_close_matches(key, known, n=1)
             cure = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known[:_MAX_CHOICES])}"
             yield Problem((*path, key), f"{shown(key)!r} is unknown here", cure)
+
+
+def _untranslated(reasons: object, path: Path) -> Iterator[Problem]:
+    """Report what an import could not translate, in its own words."""
+    for index, reason in enumerate(reasons if isinstance(reasons, list) else [reasons]):
+        yield Problem(
+            (*path, index) if isinstance(reasons, list) else path,
+            f"not translated: {shown(reason)}",
+            "write here what it meant, and delete the remark",
+        )
+
+
+def _kind_that_knows(key: str, instance: dict[str, Any]) -> str | None:
+    """Return the other kind of trust anchor that has such a key."""
+    said = instance.get("kind")
+    if said not in _KINDS:
+        return None
+    return next(
+        (kind for kind in _KINDS if kind != said and key in SCHEMA["$defs"][kind]["properties"]), None
+    )
 
 
 def _words(keyword: str, expected: Any, said: str) -> tuple[str, str]:  # noqa: ANN401 - any part of a schema

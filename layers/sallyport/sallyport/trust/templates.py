@@ -74,7 +74,7 @@ def parse(source: str, *, leave_aws: bool = False) -> Template:
         else:
             raise refuse(
                 f"nothing is known by the name of ${{{name}}}",
-                "use ${token:<claim>} or ${request:SourceIp}; in policies also ${aws:...}",
+                "use ${token:<claim>}, ${x509:<name>} or ${request:SourceIp}; in policies also ${aws:...}",
             )
     parts[-1] += _text(source[end:])
     return Template(source, tuple(parts))

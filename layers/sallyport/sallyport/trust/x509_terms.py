@@ -128,14 +128,25 @@ def compile_mapping(field: str, specifier: str) -> MappingRule:
     )
 
 
-DEFAULT_MAPPING: Final = (
-    MappingRule("x509Subject"),
-    MappingRule("x509Issuer"),
-    MappingRule("x509SAN", "DNS"),
-    MappingRule("x509SAN", "URI"),
-    MappingRule("x509SAN/Name"),
+DEFAULT_SPECIFIERS: Final[Mapping[str, Sequence[str]]] = {
+    "x509Subject": ("*",),
+    "x509Issuer": ("*",),
+    "x509SAN": ("DNS", "URI", "Name/*"),
+}
+"""What a new profile of IAM Roles Anywhere has, as it writes it."""
+
+DEFAULT_MAPPING: Final = tuple(
+    compile_mapping(field, specifier) for field, each in DEFAULT_SPECIFIERS.items() for specifier in each
 )
-"""What a new profile of IAM Roles Anywhere has."""
+
+
+def tag_key(rule: MappingRule) -> str:
+    """Return the key of the tag that a rule for one part makes, or what all keys of a rule begin with."""
+    return _tag_key(_PREFIXES[rule.field] + (rule.specifier or ""))
+
+
+def _tag_key(key: str) -> str:
+    return "x509" + key.removeprefix("x509:")
 
 
 def map_tags(
@@ -154,7 +165,7 @@ def map_tags(
     for key, value in attributes.items():
         if not any(rule.picks(key) for rule in rules):
             continue
-        name = "x509" + key.removeprefix("x509:")
+        name = _tag_key(key)
         text, is_fit = _joined(key, value)
         if len(name) > MAX_TAG_KEY_LENGTH or len(text) > MAX_TAG_VALUE_LENGTH:
             is_fit = False

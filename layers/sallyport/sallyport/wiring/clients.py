@@ -13,6 +13,9 @@ DYNAMODB_LIMITS = TimeLimits(connect=0.2, read=0.4)
 STS_LIMITS = TimeLimits(connect=0.5, read=1.5)
 REFRESH_LIMITS = TimeLimits(connect=0.25, read=3.0)
 
+# For revocation lists, for which nobody waits: pieces of 350 KB, and batches of 25 items.
+LISTS_LIMITS = TimeLimits(connect=1.0, read=5.0)
+
 
 def utc_now() -> datetime:
     """Return the time; the one clock that decisions go by."""
@@ -26,9 +29,9 @@ class Aws(NamedTuple):
     transport: Transport
     credentials: CredentialSource
 
-    def dynamodb(self) -> JsonService:
+    def dynamodb(self, limits: TimeLimits = DYNAMODB_LIMITS) -> JsonService:
         """Return a client for the stack's tables."""
-        return JsonService(self.service("dynamodb", DYNAMODB_LIMITS), target="DynamoDB_20120810")
+        return JsonService(self.service("dynamodb", limits), target="DynamoDB_20120810")
 
     def service(self, name: str, limits: TimeLimits, region: str | None = None) -> SignedService:
         """Return a service in its own Region or another."""

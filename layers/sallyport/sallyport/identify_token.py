@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from sallyport.audit.record import RecordDraft
 from sallyport.errors import ProofError, UnavailableError
 from sallyport.keys import ASK_EVERY, StoredKeys, may_ask, usable_keys
-from sallyport.model import Identity, OidcAnchor, Secret
-from sallyport.proof.oidc import UnknownKeyError, UnverifiedToken, claimed, parse, verify
+from sallyport.model import Identity, OidcAnchor, Proof, Secret
+from sallyport.proof.oidc import LEEWAY, UnknownKeyError, UnverifiedToken, claimed, parse, verify
 
 LOOK_EVERY: Final = timedelta(seconds=10)
 """How often one instance looks past its cache for an unknown key: anybody can write an unknown key id,
@@ -45,6 +45,11 @@ class IdentifiedToken:
     anchor: OidcAnchor
     version: str
 
+    @property
+    def usable_until(self) -> datetime:
+        """When the token stops to verify: its end, and the verifier's own leeway."""
+        return self.identity.expires_at + LEEWAY
+
 
 class IdentifyToken:
     """Parse, find the anchor and its keys, verify.
@@ -64,13 +69,15 @@ class IdentifyToken:
         self._looked: dict[str, datetime] = {}
         self._asked: dict[str, datetime] = {}
 
-    def __call__(self, proof: Secret, draft: RecordDraft, now: datetime) -> IdentifiedToken:
+    def __call__(self, proof: Proof, draft: RecordDraft, now: datetime) -> IdentifiedToken:
         """Return who is calling.
 
         Raises:
             ProofError: the token proves nothing.
             UnavailableError: trust or keys cannot be read, or no keys are to be believed.
         """
+        if not isinstance(proof, Secret):
+            raise ProofError("proof-of-another-kind", "this route takes tokens")
         token = parse(proof.reveal())
         draft.claimed = claimed(token)
         draft.proof_digest = token.digest
