@@ -37,6 +37,12 @@ _OUTCOMES = {
     "refused": "REFUSED: the proof did not verify, so nobody is known to have asked",
     "failed": "FAILED: on our side; no credentials were given",
 }
+_SIMULATED = {
+    "granted": "WOULD BE GRANTED: nothing was issued, this is a simulation",
+    "denied": "WOULD BE DENIED: whoever this is may not have this",
+    "refused": "WOULD BE REFUSED: the proof would not verify",
+    "failed": "WOULD FAIL on our side (503), so that no credentials would be given",
+}
 _INVALID = "INVALID: the request's form; no token was looked at"
 _HANG = NAME_WIDTH + 3
 """Where the value of a field begins."""
@@ -48,7 +54,13 @@ def explain(
     ],
     table: Annotated[
         str | None,
-        typer.Option(envvar="SALLYPORT_RECORDS_TABLE", help="The records table.", metavar="NAME"),
+        typer.Option(
+            "--records-table",
+            "--table",
+            envvar="SALLYPORT_RECORDS_TABLE",
+            help="The records table.",
+            metavar="NAME",
+        ),
     ] = None,
     log_group: Annotated[
         str | None,
@@ -90,7 +102,7 @@ def explain(
             raise CommandError(
                 "no-records-table",
                 "No records table is named.",
-                cure="Give --table or set SALLYPORT_RECORDS_TABLE; the stack's outputs name it.",
+                cure="Give --records-table or set SALLYPORT_RECORDS_TABLE; the stack's outputs name it.",
                 exit_code=Exit.USAGE,
             )
         aws = Aws()
@@ -120,10 +132,16 @@ def explain(
 
 
 def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable[Line]:
-    """Yield a record in words, line by line; any field may be missing or of another type."""
+    """Yield a record in words, line by line; any field may be missing or of another type.
+
+    Args:
+        record: as an exchange left it, or ``simulation.Simulated`` has it.
+        source: where it is from: ``table``, ``log`` or ``simulation``.
+    """
     outcome = _text(record.get("outcome"))
     of_form = _text(record.get("code")) in _FORM
-    heading = _OUTCOMES.get(outcome, f"outcome: {shown(outcome) or 'not recorded'}")
+    outcomes = _SIMULATED if source == "simulation" else _OUTCOMES
+    heading = outcomes.get(outcome, f"outcome: {shown(outcome) or 'not recorded'}")
     yield Line(_INVALID if of_form else heading, _STYLES.get(outcome, "bold"), 2)
     yield from _fields(record, ("id", "time", "route", "source_ip", "user_agent"))
     if record.get("corrects"):
@@ -142,7 +160,7 @@ def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable
     yield from _profiles(record)
     yield from _remedy(record)
     yield from _hints(record)
-    yield from _given(record)
+    yield from _given(record, is_simulated=source == "simulation")
     notes = [shown(_text(note)) for note in _list(record, "notes")]
     if notes:
         yield from _heading("notes")
@@ -178,7 +196,11 @@ def _who(record: Mapping[str, Any]) -> Iterable[Line]:
     yield from _heading("who")
     anchor = _mapping(record, "anchor")
     if anchor or record.get("subject") is not None:
-        yield Line("  verified", "green")
+        assumed = _text(record.get("assumed"))
+        if assumed:
+            yield Line(f"  ASSUMED, NOT VERIFIED: {shown(assumed)}", "bold yellow", 2)
+        else:
+            yield Line("  verified", "green")
         yield from _fields({"anchor": anchor.get("name"), "anchor arn": anchor.get("arn")}, None)
         yield from _fields(record, ("subject",))
         for key, value in _mapping(record, "attributes").items():
@@ -318,11 +340,12 @@ def _way(entry: Mapping[str, Any]) -> str:
     return f"profile {name}: {detail}" if detail and outcome != "not-matched" else ""
 
 
-def _given(record: Mapping[str, Any]) -> Iterable[Line]:
+def _given(record: Mapping[str, Any], *, is_simulated: bool) -> Iterable[Line]:
     profile, grant, issued = (_mapping(record, key) for key in ("profile", "grant", "issued"))
     if not (profile or grant or issued):
         return
-    yield from _heading("granted" if record.get("outcome") == "granted" else "decided, but not released")
+    granted = "would be granted" if is_simulated else "granted"
+    yield from _heading(granted if record.get("outcome") == "granted" else "decided, but not released")
     tags = _mapping(grant, "tags")
     yield from _fields(
         {
@@ -337,6 +360,7 @@ def _given(record: Mapping[str, Any]) -> Iterable[Line]:
             "tags": [f"{_text(key)}={_text(value)}" for key, value in tags.items()],
             "transitive": grant.get("transitive"),
             "policy sha256": grant.get("policy_sha256"),
+            "session policy": grant.get("policy"),
             "policy arns": grant.get("policy_arns"),
         },
         None,

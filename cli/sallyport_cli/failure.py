@@ -14,12 +14,14 @@ class Exit(IntEnum):
     REFUSED = 1
     USAGE = 2
     WIDENING = 3
+    DENIED = 4
     INTERRUPTED = 130
 
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, "
-    "3 the change would widen access and --allow-widening was not given."
+    "3 the change would widen access and --allow-widening was not given, "
+    "4 a simulated exchange would give no credentials, 130 interrupted."
 )
 
 

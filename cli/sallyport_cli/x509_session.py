@@ -447,9 +447,11 @@ def _code(answer: Answer, document: Mapping[str, Any]) -> str:
 
 
 def _exchange_id(answer: Answer) -> str:
-    # API Gateway may keep the name for its own id, and pass the exchange's on under another.
+    # A refusal says it. API Gateway keeps the header's name for its own id, and passes ours on under another.
+    said = _object(answer.body).get("exchangeId")
     names = (f"x-amzn-remapped-{REQUEST_ID}", REQUEST_ID)
-    return shown(next((found for name in names if (found := answer.headers.get(name))), "unknown"), 64)
+    told = [said if isinstance(said, str) else "", *(answer.headers.get(name, "") for name in names)]
+    return shown(next(filter(None, told), "unknown"), 64)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

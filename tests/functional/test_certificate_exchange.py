@@ -13,6 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import DNSName, ObjectIdentifier, SubjectAlternativeName, load_der_x509_certificate
 
 from sallyport.adapters.http import HttpResponse
+from sallyport.errors import DeniedError
+from sallyport.exchange import Arrival, check_web_identity
+from sallyport.gateway import roles_anywhere
+from sallyport.gateway.http import read_event
+from sallyport.model import ExchangeId
 from sallyport.settings import AwsSettings
 from tests.support import pki
 from tests.support.certificate_world import (
@@ -47,7 +52,8 @@ LOCAL = {"aws": AwsSettings(region=REGION, local_cloud=True, endpoint="http://12
 def said(answer: Answer) -> tuple[int, str, str]:
     """Status, code and text of a refusal, which has nothing else in it."""
     body = json.loads(answer["body"])
-    assert set(body) == {"message"}
+    assert set(body) == {"message", "exchangeId"}
+    assert body["exchangeId"] == exchange_id(answer)
     assert answer["headers"]["Content-Type"] == "application/json"
     assert answer["headers"]["Cache-Control"] == "no-store"
     assert re.fullmatch(r"[0-9a-f]{32}", exchange_id(answer))
@@ -184,6 +190,13 @@ def test_a_body_that_the_gateway_encoded_is_verified_as_it_was_sent(holders: Cer
     event = event_of(holders.signed(in_body=True, headers=json_1_0))
     assert holders.routes(base64_body(event))["statusCode"] == 201
     assert said(holders.routes(event | {"isBase64Encoded": True}))[:2] == (400, "ValidationException")
+
+
+def test_white_space_in_a_body_is_part_of_what_was_signed(holders: CertificateWorld) -> None:
+    body = b' {"durationSeconds": 900}\r\n'
+    one = holders.signed(content=body)
+    assert holders.send(one)["statusCode"] == 201
+    assert said(holders.routes(event_of(one) | {"body": body.decode().strip()})) == UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("kind", ["rsa-2048", "rsa-4096", "p-256", "p-384", "p-521", "ml-dsa-44"])
@@ -385,6 +398,32 @@ def test_every_denial_sounds_the_same(
     record = holders.record_of(answer)
     assert (record["outcome"], record["reason"]) == ("denied", reason)
     assert record["subject"].startswith("CN=")
+
+
+def test_a_certificate_is_never_taken_to_sts_as_a_token(holders: CertificateWorld) -> None:
+    """The trust file cannot say so; here somebody wrote it into the table."""
+    items = holders.aws.tables["trust"].items
+    key = next(key for key in items if key[0] == f"role#{READER}")
+    document = json.loads(items[key]["document"]["S"])
+    document["profiles"][0]["issuance"] = "web-identity"
+    items[key] = items[key] | {"document": {"S": json.dumps(document)}}
+    answer = holders.ask()
+    assert said(answer) == denied()
+    assert holders.aws.sts.forms == []
+    assert holders.record_of(answer)["reason"] == "web-identity-without-token"
+
+
+def test_nor_is_what_sts_read_from_a_token_held_against_one(holders: CertificateWorld) -> None:
+    arrival = Arrival(
+        "POST /sessions",
+        "192.0.2.7",
+        "",
+        lambda: roles_anywhere.read(read_event(event_of(holders.signed()), 9_999)),
+    )
+    exchanged = holders.routes.exchange(arrival, ExchangeId("1" * 32), holders.now)
+    with pytest.raises(DeniedError) as refused:
+        check_web_identity(exchanged.identity, holders.anchor("datacenter"), exchanged.credentials)
+    assert refused.value.reason == "web-identity-without-token"
 
 
 def test_a_session_name_is_taken_where_the_profile_takes_one(holders: CertificateWorld) -> None:

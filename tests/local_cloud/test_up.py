@@ -1,5 +1,6 @@
 """What `make up` leaves behind, tried by programs that know nothing of Sallyport."""
 
+import json
 import stat
 import subprocess
 
@@ -37,3 +38,17 @@ def test_the_workloads_token_is_its_owners_alone_and_ends_without_a_line_break(w
 def test_a_version_that_is_in_force_stays(world: steps.World) -> None:
     """A second `make up` must not take back what an operator has applied."""
     assert not deploy.apply_trust(world.cloud, world.deployment)
+
+
+def test_a_certificates_holder_needs_nothing_but_certificate_and_key_after_sourcing_the_operators_file(
+    world: steps.World,
+) -> None:
+    """As the README shows it: endpoint and ARNs are in the environment."""
+    script = (
+        f". '{world.cloud.state.env_file}' && sallyport credential-process x509 "
+        '--certificate "$LOCAL_PKI/rsa.pem" --private-key "$LOCAL_PKI/rsa-key.pem"'
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(world.folder)}
+    given = json.loads(steps.program(["sh", "-c", script], environment))
+    assert given["Version"] == 1
+    assert given["SessionToken"]

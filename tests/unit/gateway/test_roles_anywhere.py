@@ -166,7 +166,7 @@ def test_each_class_of_error_has_its_status_code_and_text(
     answer = roles_anywhere.refuse(error, ID, REQUEST)
     assert heard(answer) == words
     assert "kept" not in json.dumps(answer), "the detail is the operator's"
-    assert json.loads(answer["body"]) == {"message": words[2]}
+    assert json.loads(answer["body"]) == {"message": words[2], "exchangeId": ID}
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -101,14 +101,7 @@ class RecordDraft:
             fields |= _error(self.error)
         if self.request is not None:
             fields["role_arn"] = _cut(self.request.role_arn)
-        if self.identity is None:
-            if self.claimed:
-                fields["claimed"] = {_cut(key): _cut(value) for key, value in self.claimed.items()}
-        else:
-            fields["anchor"] = self.identity.anchor_name
-            fields["subject"] = _cut(self.identity.subject)
-            if self.identity.certificate is not None:
-                fields["certificate_sha256"] = self.identity.certificate.fingerprint
+        fields |= self._caller()
         if self.proof_digest is not None:
             fields["proof_sha256"] = self.proof_digest
         if remarks := self._remarks():
@@ -120,6 +113,19 @@ class RecordDraft:
             fields["sts_region"] = self.credentials.region
             if self.credentials.skipped_regions:
                 fields["skipped_regions"] = list(self.credentials.skipped_regions)
+        return fields
+
+    def _caller(self) -> dict[str, JsonValue]:
+        """Return who it was, or what a proof that did not verify says of itself."""
+        if self.identity is None:
+            said: dict[str, JsonValue] = {_cut(key): _cut(value) for key, value in self.claimed.items()}
+            return {"claimed": said} if said else {}
+        fields: dict[str, JsonValue] = {
+            "anchor": self.identity.anchor_name,
+            "subject": _cut(self.identity.subject),
+        }
+        if self.identity.certificate is not None:
+            fields["certificate_sha256"] = self.identity.certificate.fingerprint
         return fields
 
     def _value(self) -> dict[str, Any]:

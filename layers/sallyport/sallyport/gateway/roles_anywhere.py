@@ -86,9 +86,13 @@ def grant(exchanged: Exchanged) -> Answer:
 
 
 def refuse(error: SallyportError, exchange_id: ExchangeId, request: ExchangeRequest | None) -> Answer:
-    """Return an error in AWS's words. Of the request it repeats the role's ARN, whose form was checked."""
+    """Return an error in AWS's words. Of the request it repeats the role's ARN, whose form was checked.
+
+    The exchange's id is in the body as well: API Gateway puts an id of its own into the header that clients
+    show, and ours into ``x-amzn-remapped-x-amzn-requestid``.
+    """
     code, message = _words(error, request)
-    body = json.dumps({"message": message})
+    body = json.dumps({"message": message, "exchangeId": exchange_id})
     return answer(error.status, _CONTENT_TYPE, body, exchange_id, **{"x-amzn-errortype": code})
 
 

@@ -201,7 +201,9 @@ def verify_chain(
     # (7) Now.
     _check_date(request, now)
     # (8) With a certificate that may sign, and a key that is strong enough (RFC 5280 §4.1, §4.2.1).
-    names, key = _check_leaf(request, anchor, now)
+    names, key = check_leaf(request.leaf, authorization.serial, anchor, now)
+    if kind_of(key) != authorization.algorithm.kind:
+        raise refusal("algorithm-mismatch", f"It is {authorization.algorithm.name}, the key {kind_of(key)}.")
     # (9) Signed with that key, over what arrived. Nothing before this line may be believed.
     signed, notes = _check_signature(request, key)
     # (10) Which the anchor vouches for (RFC 5280 §6.1). Nothing before this line is anybody's.
@@ -351,14 +353,24 @@ def _check_date(request: UnverifiedRequest, now: datetime) -> None:
         )
 
 
-def _check_leaf(request: UnverifiedRequest, anchor: X509Anchor, now: datetime) -> tuple[Names, PublicKey]:
-    """Return the leaf's names and key, if it is of the kind that may sign requests.
+def check_leaf(
+    leaf: x509.Certificate, serial: int, anchor: X509Anchor, now: datetime
+) -> tuple[Names, PublicKey]:
+    """Return the leaf's names and key, if it is of the kind that may sign requests. Proves nothing.
 
     The library checks leaves for the web; what it does not check is here (the key, digitalSignature, the
     subject), and what it does is here as well where the caller of an exchange should be told apart.
+
+    Args:
+        leaf: whatever was brought.
+        serial: the number that the request says it has.
+        anchor: whether it minds what the leaf's issuer means it for.
+        now: the time.
+
+    Raises:
+        ProofError: no request that it signs would be accepted.
     """
-    leaf, authorization = request.leaf, request.authorization
-    _check_fields(leaf, authorization.serial, now)
+    _check_fields(leaf, serial, now)
     try:
         extensions = extensions_of(leaf)
     except ValueError as error:
@@ -374,8 +386,6 @@ def _check_leaf(request: UnverifiedRequest, anchor: X509Anchor, now: datetime) -
         key = usable_key(leaf)
     except ValueError as error:
         raise refusal("leaf-key", f"It is {shown(str(error))}.") from error
-    if kind_of(key) != authorization.algorithm.kind:
-        raise refusal("algorithm-mismatch", f"It is {authorization.algorithm.name}, the key {kind_of(key)}.")
     return names, key
 
 
