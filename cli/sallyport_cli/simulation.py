@@ -4,6 +4,7 @@ Verification and authorization are the deployed ones, called with the trust, the
 are to be looked at; nothing is spent, counted, issued or recorded.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,17 +14,20 @@ from typing import Any
 from cryptography import x509
 
 from sallyport.audit.record import RecordDraft
-from sallyport.errors import DeniedError, RequestError, SallyportError
+from sallyport.errors import DeniedError, SallyportError
+from sallyport.gateway import fields
 from sallyport.identify_token import IdentifyToken
 from sallyport.keys import StoredKeys
 from sallyport.model import (
     Anchor,
     Decision,
     Denial,
+    ExchangeId,
     ExchangeRequest,
     Grant,
     Identity,
     Issuance,
+    OidcAnchor,
     ProfileTrace,
     Replay,
     Secret,
@@ -191,7 +195,7 @@ class _Keys:
     def __init__(self, keys: StoredKeys | None) -> None:
         self._keys = keys
 
-    def read(self, _anchor_id: str, *, fresh: bool = False) -> StoredKeys | None:  # noqa: ARG002 - a port
+    def read(self, anchor_id: str, *, fresh: bool = False) -> StoredKeys | None:  # noqa: ARG002 - a port
         return self._keys
 
 
@@ -204,7 +208,7 @@ class _Anchors:
     def version(self) -> str | None:
         return self._source.version or "file"
 
-    def anchor_of_issuer(self, issuer: str, _version: str) -> Any:  # noqa: ANN401 - an OidcAnchor or None
+    def anchor_of_issuer(self, issuer: str, version: str) -> OidcAnchor | None:  # noqa: ARG002 - a port
         return self._source.anchor_of_issuer(issuer)
 
 
@@ -334,8 +338,6 @@ def checked(wanted: Wanted) -> Wanted:
     Raises:
         RequestError: one of its fields has not the form that it must have.
     """
-    from sallyport.gateway import fields  # noqa: PLC0415 - loads powertools
-
     fields.role_arn(wanted.role_arn)
     fields.duration(wanted.duration)
     fields.session_name(wanted.session_name)
@@ -357,8 +359,6 @@ def _beyond(grant: Grant, anchor: Anchor) -> Sequence[str]:
 
 
 def _draft(wanted: Wanted, now: datetime) -> RecordDraft:
-    from sallyport.model import ExchangeId  # noqa: PLC0415 - only its name is needed
-
     return RecordDraft(
         id=ExchangeId("simulated"), time=now, route=ROUTE, source_ip=wanted.source_ip, user_agent=""
     )
@@ -394,9 +394,4 @@ def _trace(one: ProfileTrace) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    import json  # noqa: PLC0415 - one use
-
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-__all__ = ["RequestError", "Simulated", "Wanted", "checked", "of_certificate", "of_token", "policy_digest"]

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sallyport.trust import pool_changes
 from sallyport.trust.conditions import OPERATORS
 from sallyport.trust.profiles import exact_values
 
-Kind = Literal["anchor", "profile"]
+Kind = Literal["anchor", "profile", "user_pool"]
 EffectOfChange = Literal["narrows", "widens", "unknown", "neither"]
 Document = Mapping[str, Any]
 Items = Mapping[str, Mapping[str, Any]]
@@ -32,7 +33,7 @@ _OPPOSITE: Final[Mapping[EffectOfChange, EffectOfChange]] = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. ``field`` is empty where the whole anchor or profile came or went."""
+    """One difference. ``field`` is empty where the whole anchor, profile or user pool came or went."""
 
     kind: Kind
     name: str
@@ -55,7 +56,11 @@ def classify(old: Items | None, new: Items) -> tuple[Change, ...]:
     before, after = old or {}, new
     anchors = _compare("anchor", _anchors(before), _anchors(after), _anchor_judge)
     old_profiles, new_profiles = _profiles(before), _profiles(after)
-    return (*anchors, *_compare("profile", old_profiles, new_profiles, _profile_judge))
+    return (
+        *anchors,
+        *_compare("profile", old_profiles, new_profiles, _profile_judge),
+        *_compare("user_pool", pool_changes.pools(before), pool_changes.pools(after), pool_changes.judge),
+    )
 
 
 def _anchors(items: Items) -> dict[str, Document]:
@@ -100,6 +105,9 @@ def _compare(
 def _removed(gone: Document, old: Mapping[str, Document], new: Mapping[str, Document]) -> EffectOfChange:
     if gone.get("effect") == "deny":
         return WIDENS
+    if "pool" in gone:
+        # Nothing looks any longer at what its tokens are made of.
+        return UNKNOWN
     return UNKNOWN if "roles" in gone and _remains(gone, gone["roles"], old, new) else NARROWS
 
 
@@ -235,6 +243,7 @@ _PROFILE_FIELDS: Final[Mapping[str, Judge]] = {
     "source_identity": _lost_is_wider,
     "duration": _longer_is_wider,
     "accept_caller_policy": _true_is_wider,
+    "across_tenants": _true_is_wider,
     # A template's names are other names, so that either way somebody gets one he could not have before.
     "accept_session_name": lambda _before, after: WIDENS if after else UNKNOWN,
     "advisory": _true_is_wider,

@@ -20,6 +20,8 @@ from sallyport.trust.names import compile_name
 from sallyport.trust.problems import Path, Problem, Problems, refuse
 from sallyport.trust.profile_rules import CERTIFICATE, TERMS, profile_document
 from sallyport.trust.profiles import FORMAT, Profile, exact_values, load_anchor, load_profile
+from sallyport.trust.tenants import LeavesBehind, check_tenants, left_behind
+from sallyport.trust.user_pools import compile_user_pools
 
 __all__ = [
     "SALLYPORT_NAMESPACE",
@@ -44,10 +46,14 @@ _NO_FILES: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class CompiledTrust:
-    """A trust file that may be applied: its anchors, and its items by their keys in the trust table."""
+    """A trust file that may be applied: its anchors, and its items by their keys in the trust table.
+
+    ``left_behind`` are tags that isolate and that role chaining would not pass on.
+    """
 
     anchors: tuple[Anchor, ...]
     items: Mapping[str, Mapping[str, Any]]
+    left_behind: tuple[LeavesBehind, ...] = ()
 
 
 def compile_trust(  # noqa: PLR0913 - all by name
@@ -83,6 +89,9 @@ def compile_trust(  # noqa: PLR0913 - all by name
     anchors = _anchors(document.get("trust_anchors", {}), place, files, problems)
     profiles = _profiles(document.get("profiles", {}), anchors, place, problems)
     _check_names(profiles, problems)
+    pools, stored_pools = compile_user_pools(document.get("user_pools", {}), problems)
+    loaded = _loaded(anchors)
+    check_tenants(pools, loaded, profiles, problems)
     by_role = _by_role(profiles)
     for role, of_role in by_role.items():
         _check_role(role, of_role, problems)
@@ -95,7 +104,8 @@ def compile_trust(  # noqa: PLR0913 - all by name
             items[f"anchor#{stored['id']}"] = stored
     for role, of_role in by_role.items():
         items[f"role#{role}"] = _role_item(role, of_role)
-    return CompiledTrust(tuple(load_anchor(stored) for stored in anchors.values() if stored), items)
+    items |= stored_pools
+    return CompiledTrust(tuple(loaded.values()), items, tuple(left_behind(pools, loaded.values(), profiles)))
 
 
 def _anchors(
@@ -138,6 +148,10 @@ def _anchors(
     return found
 
 
+def _loaded(anchors: Mapping[str, Document | None]) -> dict[str, Anchor]:
+    return {name: load_anchor(stored) for name, stored in anchors.items() if stored is not None}
+
+
 def _profiles(
     declared: Mapping[str, Document],
     anchors: Mapping[str, Document | None],
@@ -145,7 +159,7 @@ def _profiles(
     problems: Problems,
 ) -> list[Document]:
     found: list[Document] = []
-    loaded = {name: load_anchor(stored) for name, stored in anchors.items() if stored is not None}
+    loaded = _loaded(anchors)
     for name, one in declared.items():
         anchor = loaded.get(one["trust_anchor"])
         if one["trust_anchor"] not in anchors:

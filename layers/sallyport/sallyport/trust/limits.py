@@ -53,6 +53,8 @@ MAX_ITEM_BYTES: Final = 64_000
 # all that a role's conditions expect takes some 250 KB; and a token can have it tried on every group it
 # has, so this bounds the time as well.
 MAX_ROLE_WEIGHT: Final = 1_000
+# A user pool is one item that no exchange reads; DynamoDB takes 400 KB with names and keys.
+MAX_POOL_BYTES: Final = 350_000
 # More would make the role item and every decision on it grow without use.
 MAX_CONDITIONS: Final = 50
 MAX_CONDITION_VALUES: Final = 200

@@ -53,6 +53,8 @@ from sallyport.trust.wildcards import has_wildcard, literal_prefix, matches_anyt
 
 Declared = dict[str, Any]
 
+# The word for sessions that nothing keeps to one tenant: for operators and reviewers alone.
+ACROSS_TENANTS: Final = "across_tenants"
 # What only a profile that issues something can have.
 TERMS: Final = (
     "priority",
@@ -68,6 +70,7 @@ TERMS: Final = (
     "accept_session_name",
     "advisory",
     "grants_per_minute",
+    ACROSS_TENANTS,
     "attribute_mapping",
     "unfit_values",
 )
@@ -446,6 +449,8 @@ def _terms(declared: Declared, anchor: Anchor, issuance: Issuance, problems: Pro
         "accept_session_name": declared.get("accept_session_name", False),
         "advisory": declared.get("advisory", False),
         "grants_per_minute": None if grants is None else int(grants),
+        # Stored where it says something: no function reads it, and items written before have none.
+        **({ACROSS_TENANTS: True} if declared.get(ACROSS_TENANTS, False) else {}),
     }
 
 

@@ -6,6 +6,8 @@ It describes the form. What a form cannot say (which issuers need what, which pr
 
 from typing import Any, Final
 
+from sallyport.cognito.load import MAX_ALLOWED
+from sallyport.cognito.load import MAX_ROLES as MAX_TOKEN_ROLES
 from sallyport.trust.conditions import operator_names
 from sallyport.trust.limits import (
     MAX_AUDIENCE_LENGTH,
@@ -19,6 +21,7 @@ from sallyport.trust.limits import (
     MAX_POLICY_ARNS,
     MAX_PRIORITY,
     MAX_SPECIFIERS,
+    MAX_TAG_VALUE_LENGTH,
     MAX_TAGS,
 )
 
@@ -28,6 +31,7 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 
 # Names go into session names, which have 64 characters, and into keys of the trust table.
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,31}$"
+POOL_PATTERN: Final = "^[A-Za-z0-9-]{1,40}_[A-Za-z0-9]{1,55}$"
 DURATION_PATTERN: Final = "^[1-9][0-9]{0,5}[smhd]$"
 
 
@@ -58,6 +62,16 @@ def _object(title: str, description: str, properties: Schema, required: tuple[st
         "properties": properties,
         "required": list(required),
         "additionalProperties": False,
+    }
+
+
+def _texts(title: str, description: str) -> Schema:
+    return {
+        "type": "object",
+        "title": title,
+        "description": description,
+        "minProperties": 1,
+        "additionalProperties": {"type": "string"},
     }
 
 
@@ -357,6 +371,11 @@ _PROFILE: Final = _object(
             "minimum": 1,
             "maximum": MAX_GRANTS_PER_MINUTE,
         },
+        "across_tenants": _flag(
+            "Across tenants",
+            "For anchors of a user pool that is declared: says on purpose that nothing keeps these sessions "
+            "to one tenant.",
+        ),
         "attribute_mapping": _object(
             "Attribute mapping",
             "For anchors of kind x509: what of a certificate becomes session tags, as in IAM Roles Anywhere. "
@@ -385,6 +404,120 @@ _PROFILE: Final = _object(
     ("trust_anchor", "roles"),
 )
 
+_TAG: Final = _object(
+    "Tag",
+    "How one tag is made, of exactly one source: attribute, groups, group_prefix, constant, provider or "
+    "metadata.",
+    {
+        "attribute": _text(
+            "Attribute",
+            "The user's attribute. If the tag isolates, nobody outside may be able to write it.",
+            minLength=1,
+            examples=["custom:tenant_id", "sub"],
+        ),
+        "groups": _texts("Groups", "The value beside the one of these groups that the user is in."),
+        "group_prefix": _text(
+            "Group prefix",
+            "The value is what follows the prefix in the name of the one such group.",
+            minLength=1,
+            examples=["tenant-"],
+        ),
+        "constant": _text(
+            "Constant",
+            "Always this value. For users, if it isolates, the same in all app clients.",
+            minLength=1,
+        ),
+        "provider": {
+            "const": True,
+            "title": "Provider",
+            "description": "The identity provider's constant, and nothing else.",
+        },
+        "metadata": _text(
+            "Metadata",
+            "What the caller said in ClientMetadata under this key: anything at all, so it cannot isolate.",
+            minLength=1,
+        ),
+        "isolates": {
+            "type": "boolean",
+            "title": "Isolates",
+            "description": "Whether access to a tenant's data hangs on the tag.",
+            "default": True,
+        },
+        "optional": _flag("Optional", "Whether a token may be made without it. Not beside isolates."),
+        "transitive": _flag("Transitive", "Whether it stays through role chaining. Not with trigger V1_0."),
+        "allowed": _list(
+            "Allowed values",
+            "Values with * and ?, one of which must fit as a whole.",
+            {"type": "string", "minLength": 1, "maxLength": MAX_TAG_VALUE_LENGTH},
+            minItems=1,
+            maxItems=MAX_ALLOWED,
+        ),
+    },
+)
+
+_CLIENT: Final = _object(
+    "App client",
+    "What the tokens of one app client say to AWS.",
+    {
+        "use": _text(
+            "Use",
+            "users sign in through the client, or a machine has its secret (client credentials).",
+            enum=["users", "machine"],
+        ),
+        "tags": {
+            "type": "object",
+            "title": "Tags",
+            "description": "By tag key. {} for an app client whose tokens are not for AWS.",
+            "maxProperties": MAX_TAGS,
+            "additionalProperties": {"$ref": "#/$defs/pool_tag"},
+        },
+        "source_identity": _text(
+            "Source identity",
+            "What stands before the user's sub, or before a machine's client id. Absent: no claim.",
+            minLength=1,
+            examples=["saas."],
+        ),
+        "roles": _list(
+            "Roles",
+            "The only roles that STS gives for these tokens. Absent: no claim.",
+            minItems=1,
+            maxItems=MAX_TOKEN_ROLES,
+        ),
+    },
+    ("use", "tags"),
+)
+
+_USER_POOL: Final = _object(
+    "User pool",
+    "A Cognito user pool whose pre token generation trigger is Sallyport's, and what becomes a tag there.",
+    {
+        "id": _text(
+            "Id",
+            "The pool's id, as Cognito writes it.",
+            pattern=POOL_PATTERN,
+            examples=["eu-central-1_ExaMPle01"],
+        ),
+        "clients": {
+            "type": "object",
+            "title": "App clients",
+            "description": "By app client id. One that is neither here nor meant by default gets no tokens.",
+            "additionalProperties": {"$ref": "#/$defs/pool_client"},
+        },
+        "default": {
+            "$ref": "#/$defs/pool_client",
+            "description": "For users of all other app clients.",
+        },
+        "providers": {
+            "type": "object",
+            "title": "Identity providers",
+            "description": "Constants by the provider's name (case matters) and tag key: the tenant of a "
+            "federated user, whatever his provider says.",
+            "additionalProperties": _texts("Constants", "Values by tag key."),
+        },
+    },
+    ("id", "clients"),
+)
+
 SCHEMA: Final[Schema] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "$id": "urn:sallyport:trust-file:1",
@@ -408,6 +541,11 @@ SCHEMA: Final[Schema] = {
                 "By name: lower-case letters, digits and -, at most 32.",
                 {"$ref": "#/$defs/profile"},
             ),
+            "user_pools": _named(
+                "User pools",
+                "By name: lower-case letters, digits and -, at most 32.",
+                {"$ref": "#/$defs/user_pool"},
+            ),
         },
         ("version",),
     ),
@@ -415,6 +553,9 @@ SCHEMA: Final[Schema] = {
         "oidc": _OIDC_ANCHOR,
         "x509": _X509_ANCHOR,
         "profile": _PROFILE,
+        "user_pool": _USER_POOL,
+        "pool_client": _CLIENT,
+        "pool_tag": _TAG,
         "keys": _CONDITION_KEYS,
         "statement": _STATEMENT,
         "strings": {

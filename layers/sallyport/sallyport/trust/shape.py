@@ -42,6 +42,7 @@ _NAME_CURE: Final = "use lower-case letters, digits and -, at most 32, the first
 _WORDS: Final = {
     "pattern": ("{said!r} is not in the right form", "it must match {expected}"),
     "minItems": ("this is empty", "write at least one"),
+    "minProperties": ("this is empty", "write at least one"),
     "minLength": ("this is empty", "write at least one character"),
     "maxItems": ("these are too many", "at most {expected}"),
     "maxProperties": ("these are too many", "at most {expected}"),

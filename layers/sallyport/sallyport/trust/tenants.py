@@ -16,17 +16,24 @@ from sallyport.model import Anchor, Dialect, Effect, Issuance, OidcAnchor
 from sallyport.trust.facts import TAG_CLAIM_PREFIX
 from sallyport.trust.mapping import compile_policy, fold_tag_key
 from sallyport.trust.problems import Problems
+from sallyport.trust.profile_rules import ACROSS_TENANTS
 from sallyport.trust.templates import Template, parse
 from sallyport.trust.user_pools import DeclaredPool
+from sallyport.trust.wildcards import has_wildcard
 
 Document = Mapping[str, Any]
 
-ACROSS_TENANTS: Final = "across_tenants"
-"""The profile's own word for sessions that nothing keeps to one tenant."""
-
-_ISSUER: Final = re.compile(r"https://(?:[a-z0-9-]+\.)*cognito-idp\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<pool>[^/]+)")
+_ISSUER: Final = re.compile(
+    r"https://(?:[a-z0-9-]+\.)*cognito-idp\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<pool>[^/]+)"
+)
 # What an ID token says of the user's attributes: whether he writes them, only a declared tag has checked.
 _ATTRIBUTE: Final = "token:custom:"
+# Operators that compare with the tenant and nothing else.
+_ISOLATING_OPERATORS: Final = frozenset({"StringEquals", "StringLike", "ArnEquals", "ArnLike"})
+_ARN_COLONS: Final = 5
+_UP_TO_WILDCARD: Final = re.compile(r"[^*?]*")
+# What no value that isolates contains. Another claim's value stands as NUL here: it could be anything.
+_SEPARATOR: Final = re.compile(r"[^A-Za-z0-9_.@=+\0-]")
 _CLIENT_KEYS: Final = frozenset({"token:aud", "token:client_id"})
 
 
@@ -137,39 +144,41 @@ def _check_isolation(profile: Document, pool: DeclaredPool, problems: Problems) 
     for key in sorted(pool.rules.isolating):
         claim = f"{TAG_CLAIM_PREFIX}{key}"
         tenant = _only_tenant(profile, key)
-        tag = next(
-            (one for one in profile["session_tags"] if fold_tag_key(one["key"]) == fold_tag_key(key)), None
-        )
-        if tag is not None and tag["value"] != tenant and not _is_claim(parse(tag["value"]), key):
-            problems.add(
-                (*path, "session_tags", tag["key"]),
-                f"this tag keeps the tenants of {pool.name!r} apart, and here it is not the token's own",
-                f"write ${{{claim}}}",
-            )
-        elif tag is not None and tag["optional"]:
+        carried = [one for one in profile["session_tags"] if _is_claim(parse(one["value"]), key)]
+        named = [one for one in profile["session_tags"] if fold_tag_key(one["key"]) == fold_tag_key(key)]
+        for tag in named:
+            if tag not in carried and tag["value"] != tenant:
+                problems.add(
+                    (*path, "session_tags", tag["key"]),
+                    f"this tag keeps the tenants of {pool.name!r} apart, and here it is not the token's own",
+                    f"write ${{{claim}}}",
+                )
+        optional = [tag for tag in carried if tag["optional"]]
+        for tag in optional:
             problems.add(
                 (*path, "session_tags", tag["key"]),
                 f"this tag keeps the tenants of {pool.name!r} apart, so it may not be missing",
                 "make it required",
             )
-        elif (
-            tag is None
-            and tenant is None
-            and not _policy_isolates(profile["session_policy"], key)
-            and not profile.get(ACROSS_TENANTS)
+        if not (
+            carried
+            or named
+            or tenant is not None
+            or profile.get(ACROSS_TENANTS)
+            or _policy_isolates(profile["session_policy"], key)
         ):
             problems.add(
                 path,
-                f"nothing keeps the sessions of different tenants apart: in {pool.name!r} the tag {key!r} does",
-                f'add {key}: "${{{claim}}}" to session_tags, or put it into every Allow of the session policy; '
-                f"or say {ACROSS_TENANTS}: true",
+                f"nothing keeps sessions of different tenants apart: in {pool.name!r} the tag {key!r} does",
+                f'add {key}: "${{{claim}}}" to session_tags, or fill every Allow of the session policy from '
+                f"it; or say {ACROSS_TENANTS}: true",
             )
 
 
 def _only_tenant(profile: Document, key: str) -> str | None:
     """Return the one value of a tag that a profile's condition lets in."""
     for name, expected in profile["condition"].get("StringEquals", {}).items():
-        values = expected if isinstance(expected, list) else [expected]
+        values = _listed(expected)
         if _names_tag(name, key) and len(values) == 1 and parse(str(values[0])).is_literal:
             return str(values[0])
     return None
@@ -189,35 +198,63 @@ def _tag_in(name: str) -> str | None:
 
 
 def _policy_isolates(policy: Document | None, key: str) -> bool:
-    """Tell whether every Allow of a session policy is filled from a tag: all its resources, or a condition."""
-    if policy is None:
-        return False
-    statements = policy["Statement"]
-    each = statements if isinstance(statements, list) else [statements]
-    allows = [one for one in each if one["Effect"] == "Allow"]
+    """Tell whether each Allow of a session policy is filled from a tag: its resources, or a condition."""
+    allows = [one for one in _listed((policy or {}).get("Statement")) if one["Effect"] == "Allow"]
     return bool(allows) and all(_statement_isolates(one, key) for one in allows)
 
 
 def _statement_isolates(statement: Document, key: str) -> bool:
-    resources = statement.get("Resource", [])
-    listed = resources if isinstance(resources, list) else [resources]
-    if listed and all(_filled_from(one, key) for one in listed):
+    resources = _listed(statement.get("Resource"))
+    if resources and all(_keeps_to(one, key) for one in resources):
         return True
-    return any(
-        not operator.endswith("IfExists")
-        and not operator.startswith("ForAllValues:")
-        and "Not" not in operator
-        and all(_filled_from(one, key) for one in (value if isinstance(value, list) else [value]))
-        for operator, block in statement.get("Condition", {}).items()
-        for value in block.values()
-        if value != []
-    )
+    conditions: Document = statement.get("Condition", {})
+    never_missing = {name for name, value in conditions.get("Null", {}).items() if _is_false(value)}
+    for operator, block in conditions.items():
+        quantifier, _, plain = operator.rpartition(":")
+        for name, expected in block.items():
+            # Over no values at all every value meets a condition, and about itself a session says nothing.
+            if (
+                plain in _ISOLATING_OPERATORS
+                and (not quantifier or (quantifier == "ForAllValues" and name in never_missing))
+                and not name.lower().startswith("aws:principal")
+                and _listed(expected)
+                and all(_keeps_to(one, key) for one in _listed(expected))
+            ):
+                return True
+    return False
 
 
-def _filled_from(value: object, key: str) -> bool:
-    return isinstance(value, str) and any(
-        _names_tag(name, key) for name in parse(value, leave_aws=True).keys
-    )
+def _is_false(value: object) -> bool:
+    return value is False or value == "false"
+
+
+def _keeps_to(value: object, key: str) -> bool:
+    """Tell whether what a pattern fits is one tenant's alone.
+
+    Between the tenant and what may be anything there must be something that no tenant's name contains:
+    ``acme-*`` would be ``acme-2`` as well. And before it nothing may be anything.
+    """
+    if not isinstance(value, str):
+        return False
+    parts = parse(value, leave_aws=True).parts
+    for index in range(1, len(parts), 2):
+        if not _names_tag(parts[index], key):
+            continue
+        before, after = "".join(parts[:index:2]), "\0".join(parts[index + 1 :: 2])
+        if before.startswith("arn:"):
+            before = "".join(before.split(":", _ARN_COLONS)[_ARN_COLONS:])
+        fixed = _UP_TO_WILDCARD.match(after)
+        if not has_wildcard(before) and (
+            fixed is None or not has_wildcard(after) or _SEPARATOR.search(fixed[0]) is not None
+        ):
+            return True
+    return False
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - JSON that may be one or several
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 # --- sources --------------------------------------------------------------------------------------
@@ -233,12 +270,14 @@ def _check_sources(profile: Document, pool: DeclaredPool, problems: Problems) ->
             problems.add(
                 (*path, field),
                 f"whether users can write {name.removeprefix('token:')}, nothing has checked",
-                f"declare a tag of it that isolates under user_pools.{pool.name}, and use ${{{TAG_CLAIM_PREFIX}…}}",
+                f"declare a tag of it that isolates under user_pools.{pool.name}, and use "
+                f"{TAG_CLAIM_PREFIX}<key>",
             )
         elif key is not None and key not in tags:
             problems.add(
                 (*path, field),
-                f"no token of the user pool {pool.name!r} has the tag {name.removeprefix(TAG_CLAIM_PREFIX)!r}",
+                f"no token of the user pool {pool.name!r} has the tag "
+                f"{name.removeprefix(TAG_CLAIM_PREFIX)!r}",
                 f"declare it under user_pools.{pool.name}",
             )
         elif key is not None and any(isinstance(tag.source, Metadata) for tag in tags[key]):
@@ -256,7 +295,9 @@ def _deciding(profile: Document) -> list[tuple[str, str]]:
     for block in profile["condition"].values():
         found |= {("condition", name): None for name in block}
     if profile["session_policy"] is not None:
-        found |= {("session_policy", name): None for name in compile_policy(profile["session_policy"]).text.keys}
+        found |= {
+            ("session_policy", name): None for name in compile_policy(profile["session_policy"]).text.keys
+        }
     for arn in profile["managed_policies"]:
         found |= {("managed_policies", name): None for name in parse(arn).keys}
     return list(found)
@@ -300,6 +341,6 @@ def _asked_with(profile: Document, pool: DeclaredPool, anchor: Anchor) -> list[C
     clients: Collection[str] = anchor.audiences if isinstance(anchor, OidcAnchor) else ()
     for name, expected in profile["condition"].get("StringEquals", {}).items():
         if name in _CLIENT_KEYS:
-            wanted = {str(one) for one in (expected if isinstance(expected, list) else [expected])}
+            wanted = set(map(str, _listed(expected)))
             clients = [one for one in clients if one in wanted]
     return [rules for one in clients if (rules := pool.rules.client(one)) is not None]

@@ -75,8 +75,8 @@ def compile_user_pools(
 def tag_mapping(items: Items) -> str | None:
     """Return the compiled mapping of a version's items: one line of ASCII, the same for the same content.
 
-    It has no ``'``, no ``\\"`` and no double backslash, so that it passes shells, TOML and sam's own
-    reading of parameters within quotes.
+    Where JSON would escape a quote or a backslash by a backslash, and for every single quote, it has the
+    character's number: so it passes shells, TOML and sam's own reading of parameters within quotes.
 
     Raises:
         TrustFileError: it is longer than a function can carry.
