@@ -27,6 +27,7 @@ AwsClient = Any
 STACK = "sallyport"
 MEMBER_STACK = "sallyport-member"
 CERTIFICATE_MEMBER_STACK = "sallyport-member-certificates"
+TENANT_STACK = "sallyport-member-tenants"
 TEMPLATE = ROOT / "template.yaml"
 MEMBER_TEMPLATE = ROOT / "member-account.yaml"
 SAM_CONFIG = ROOT / "samconfig.toml"
@@ -42,6 +43,10 @@ CERTIFICATE_PROFILE = "datacenter-reader"
 
 # The role that the member stack makes for the first.
 READER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport/{SAMPLE_PROFILE}"
+
+# Where the made pool's pages send users back to. Nobody listens there: who follows reads the code from the
+# address.
+CALLBACK = "http://127.0.0.1:9/signed-in"
 
 # What the target role reads.
 BUCKET = "sallyport-reports"
@@ -129,7 +134,9 @@ def deploy(cloud: Cloud, built: Path, parameters: Mapping[str, str] | None = Non
     given = local_parameters(cloud) | dict(parameters or {})
     command = [str(SAM_COMMAND), "deploy", "--config-file", str(SAM_CONFIG), "--config-env", "local"]
     command += ["--template-file", str(built), "--stack-name", STACK, "--region", REGION, "--no-progressbar"]
-    command += ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())]
+    # Within quotes of sam's own: it takes a blank for the end of a value, and a bare quote for its own.
+    quoted = {name: value.replace('"', '\\"') for name, value in given.items()}
+    command += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in quoted.items())]
     _run(command, env, cloud.state, "deploy", DEPLOY_SECONDS)
     _wait_for_functions(cloud)
     cloud.state.api.write_text(_api_path(client(cloud, "cloudformation")))
@@ -146,6 +153,7 @@ def read(cloud: Cloud) -> Deployment:
     outputs = {
         **_outputs(cloudformation, MEMBER_STACK),
         **_certificate_outputs(cloudformation),
+        **_outputs(cloudformation, TENANT_STACK),
         **_outputs(cloudformation, STACK),
     }
     stage = _api_path(cloudformation).rpartition("/")[2]
@@ -217,15 +225,51 @@ def apply_trust(cloud: Cloud, deployment: Deployment, *, reset: bool = False) ->
         LocalCloudError: the trust file was refused.
     """
     env = _operator(cloud, deployment)
-    trust_file = cloud.state.folder / "trust.yaml"
-    sample = SAMPLE_TRUST_FILE.read_text().replace(ENTRA_PLACEHOLDER, cloud.entra)
-    # Beside it are the authority's files, which it names.
-    trust_file.write_text(sample.replace(LISTS_PLACEHOLDER, cloud.lists))
-    if not reset and json.loads(_sallyport(["trust", "show", "--json"], env))["in_force"]:
+    trust_file = write_trust_file(cloud, deployment)
+    if not reset and json.loads(sallyport(["trust", "show", "--json"], env))["in_force"]:
         return False
-    refresh = ["--refresh-keys", deployment.outputs["RefreshKeysFunction"]]
-    _sallyport(["trust", "apply", str(trust_file), "--yes", "--allow-widening", *refresh], env)
+    functions = ["--refresh-keys", deployment.outputs["RefreshKeysFunction"]]
+    functions += ["--trigger", deployment.outputs["TriggerFunction"]]
+    sallyport(["trust", "apply", str(trust_file), "--yes", "--allow-widening", *functions], env)
     return True
+
+
+def write_trust_file(cloud: Cloud, deployment: Deployment) -> Path:
+    """Write the sample trust file with this cloud's addresses, and return where it is."""
+    trust_file = cloud.state.folder / "trust.yaml"
+    text = SAMPLE_TRUST_FILE.read_text()
+    outputs = deployment.outputs
+    for placeholder, value in (
+        (ENTRA_PLACEHOLDER, cloud.entra),
+        (LISTS_PLACEHOLDER, cloud.lists),
+        ("LOCAL_AWS_URL", cloud.aws),
+        ("LOCAL_POOL_ID", outputs["UserPoolId"]),
+        ("LOCAL_USERS_CLIENT", outputs["UserPoolClientId"]),
+        ("LOCAL_MACHINE_CLIENT", outputs["UserPoolMachineClientId"]),
+    ):
+        text = text.replace(placeholder, value)
+    # Beside it are the authority's files, which it names.
+    trust_file.write_text(text)
+    return trust_file
+
+
+def deploy_mapping(cloud: Cloud, built: Path, deployment: Deployment) -> Deployment:
+    """Deploy once more with what the sample says of the user pool, unless the trigger carries it already.
+
+    The pool and its app clients must be there before a trust file can name them.
+
+    Raises:
+        LocalCloudError: it could not be deployed.
+    """
+    trust_file = write_trust_file(cloud, deployment)
+    shown = sallyport(["trust", "tag-mapping", str(trust_file), "--json"], cloud.environment())
+    mapping = json.loads(shown)["mapping"]
+    trigger = deployment.outputs.get("TriggerFunction")
+    if trigger is not None:
+        found = client(cloud, "lambda").get_function_configuration(FunctionName=trigger)
+        if found["Environment"]["Variables"]["SALLYPORT_TAG_MAPPING"] == mapping:
+            return deployment
+    return deploy(cloud, built, {"TagMapping": mapping})
 
 
 def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
@@ -235,7 +279,7 @@ def prepare(cloud: Cloud, deployment: Deployment) -> Deployment:
         LocalCloudError: a role was refused.
     """
     _fill_bucket(cloud)
-    shown = _sallyport(["trust", "show", "--json"], _operator(cloud, deployment))
+    shown = sallyport(["trust", "show", "--json"], _operator(cloud, deployment))
     ids = external_ids(shown)
     shared = {"BucketName": BUCKET, "LocalCloud": "true"}
     # An operator's own trust file may be without one of the profiles: then nobody is to have its role.
@@ -308,7 +352,12 @@ def _fill_bucket(cloud: Cloud) -> None:
         s3.put_object(Bucket=BUCKET, Key=f"{project}/report.txt", Body=f"the report of {project}\n".encode())
 
 
-def _sallyport(arguments: Sequence[str], env: Mapping[str, str]) -> str:
+def sallyport(arguments: Sequence[str], env: Mapping[str, str]) -> str:
+    """Run the project's own command and return what it printed.
+
+    Raises:
+        LocalCloudError: it failed, with what it said.
+    """
     try:
         done = subprocess.run(
             [str(VENV / "bin" / "sallyport"), *arguments],
@@ -336,6 +385,9 @@ def local_parameters(cloud: Cloud) -> dict[str, str]:
         "StsRegions": ",".join(STS_REGIONS),
         # The emulator loses segments without a word, and the SDK's import costs as much as boto3's.
         "Tracing": "false",
+        "MakeUserPool": "true",
+        "UserPoolCallbackUrls": CALLBACK,
+        "UserPoolDomain": f"{STACK}-local",
     }
 
 

@@ -13,6 +13,8 @@ and tells which calls were seen:
 ``DELETE /faults``     all of them; with a query such as ``?service=sts`` only those
 =====================  ==============================================================
 
+A call by which a user of a Cognito pool writes his attributes is answered as ``cognito_rules`` says.
+
 Faults: ``reset`` (the connection breaks), ``hang`` (no answer until the fault is cleared),
 ``503``, ``RegionDisabledException``, ``accessdenied`` and ``throttle``.
 """
@@ -36,7 +38,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from local import web_identity_answer
+from local import cognito_rules, web_identity_answer
+from local.cloud import ACCOUNT, OPERATOR_SECRET, REGION
 from local.loopback import Answer, Request, Server
 
 # A head beyond this is none that AWS's clients send.
@@ -55,6 +58,7 @@ HANG_POLL_SECONDS = 0.05
 _SCOPE = re.compile(r"Credential=[^/,\s]+/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 _RPC_PATH = re.compile(r"/operation/([A-Za-z]+)$")
 _TABLE = re.compile(rb'"TableName":\s*"([A-Za-z0-9_.-]+)"')
+_COGNITO = "AWSCognitoIdentityProviderService."
 _INVOKE_PATH = re.compile(r"^/2015-03-31/functions/[^/]+/invocations$")
 
 
@@ -232,6 +236,9 @@ class _Connection:
         self._faults = faults
         self._address = upstream
         self._sts_region = sts_region
+        self._pools = cognito_rules.EmulatorsPools(
+            f"http://{upstream[0]}:{upstream[1]}", REGION, ACCOUNT, OPERATOR_SECRET
+        )
         self._upstream: socket.socket | None = None
 
     def serve(self) -> None:
@@ -259,6 +266,11 @@ class _Connection:
         fault = self._faults.meet(call)
         if fault is not None and not self._fail(fault, call):
             return False, b""
+        if request.headers.get("x-amz-target", "").startswith(_COGNITO):
+            refused = cognito_rules.refusal(call.operation, body or b"", self._pools)
+            if refused is not None:
+                self._client.sendall(_json_error(400, refused.code, refused.text))
+                return False, b""
         upstream = self._connect()
         head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", request.raw)
         if body is not None:
@@ -417,17 +429,22 @@ def error_answer(fault: str, call: Call) -> bytes:
     """Return the whole answer that a service gives in its own protocol."""
     status, code = ANSWERS[fault]
     text = f"{code}: set at the fault proxy for {call.service} {call.operation} in {call.region}"
-    if call.service in _XML_SERVICES:
-        kind = "text/xml"
-        body = (
-            "<ErrorResponse><Error><Type>Sender</Type>"
-            f"<Code>{code}</Code><Message>{escape(text)}</Message></Error>"
-            "<RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
-        )
-    else:
-        kind = "application/x-amz-json-1.0"
-        code = code if code.endswith("Exception") else f"{code}Exception"
-        body = json.dumps({"__type": code, "message": text})
+    if call.service not in _XML_SERVICES:
+        return _json_error(status, code if code.endswith("Exception") else f"{code}Exception", text)
+    body = (
+        "<ErrorResponse><Error><Type>Sender</Type>"
+        f"<Code>{code}</Code><Message>{escape(text)}</Message></Error>"
+        "<RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
+    )
+    return _whole(status, code, "text/xml", body)
+
+
+def _json_error(status: int, code: str, text: str) -> bytes:
+    body = json.dumps({"__type": code, "message": text})
+    return _whole(status, code, "application/x-amz-json-1.0", body)
+
+
+def _whole(status: int, code: str, kind: str, body: str) -> bytes:
     head = (
         f"HTTP/1.1 {status} {code}\r\nContent-Type: {kind}\r\nX-Amzn-ErrorType: {code}\r\n"
         f"Content-Length: {len(body.encode())}\r\nConnection: close\r\n\r\n"

@@ -151,6 +151,9 @@ def checks() -> list[Callable[[], Result]]:
             found.append(command(f"sam validate --lint {template}", *sam, "--template-file", template))
     found.append(command("style", ruff, "check", "--quiet", "."))
     found.append(command("format", ruff, "format", "--check", "--quiet", "."))
+    python = str(VENV / "bin" / "python")
+    reference = ["-m", "sallyport_cli.reference", "--check", "docs/command-line.md"]
+    found.append(command("reference of the command", python, *reference))
     found.append(documentation)
     return found
 

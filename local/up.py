@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from local import cloud as clouds
-from local import deploy, env
+from local import deploy, env, tenants
 from local.paths import UP, State
 from local.progress import LocalCloudError, Progress, fail, interruptible
 
@@ -27,14 +27,17 @@ def bring_up(
         built = deploy.build(state)
     with progress.step("deploy the stack"):
         deployment = deploy.deploy(cloud, built)
+    with progress.step("deploy what the user pool's tokens are to say"):
+        deployment = deploy.deploy_mapping(cloud, built, deployment)
     with progress.step("look at the trust in force, and apply local/trust.yaml where there is none"):
         applied = deploy.apply_trust(cloud, deployment, reset=reset_trust)
     if not applied:
         progress.say(
             "kept the version that is in force; ARGS=--reset-trust replaces it with local/trust.yaml"
         )
-    with progress.step("prepare the bucket, the target role and the files to source"):
+    with progress.step("prepare buckets, target roles, the pool's users and the files to source"):
         deployment = deploy.prepare(cloud, deployment)
+        deployment = tenants.prepare(cloud, deployment)
         env.write(cloud, deployment)
     return cloud, deployment
 

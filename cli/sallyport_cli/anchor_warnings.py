@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sallyport.audit.display import display
 from sallyport.model import X509Anchor
 from sallyport.trust.authorities import describe
+from sallyport.trust.tenants import LeavesBehind
 from sallyport_cli.crl_check import CheckedList
 
 NEAR_THE_END = timedelta(days=30)
@@ -21,7 +22,7 @@ CERTIFICATE_FIELDS = {"certificates": "certificate", "intermediates": "intermedi
 class AnchorWarning:
     """Something about an anchor that its operator should mend; nothing that keeps it from being applied.
 
-    ``what`` is the certificate's subject or the list's name, and may be printed.
+    ``what`` is the certificate's subject, the list's or the profile's name, and may be printed.
     """
 
     anchor: str
@@ -57,6 +58,17 @@ def of_list(one: CheckedList, now: datetime) -> Iterator[AnchorWarning]:
             text=f"the revocation list was to be replaced by {minute(one.state.next_update)}",
             cure="Bring the authority's newest list; unless stale_crls is allow, exchanges are refused.",
         )
+
+
+def of_tag_left_behind(one: LeavesBehind) -> AnchorWarning:
+    """Return what it means that a tag which isolates is not transitive."""
+    return AnchorWarning(
+        anchor=one.anchor,
+        what=f"profile {one.profile}",
+        text=f"the tag {one.tag} isolates and is not transitive: a session that may assume another role "
+        "leaves it behind, or chooses another there",
+        cure=f"Add {one.tag} to transitive_tags.",
+    )
 
 
 def day(moment: datetime) -> str:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sallyport.model import OidcAnchor
 from sallyport.settings import is_loopback
 from sallyport.trust.changes import classify
 from sallyport.trust.schema import NAME_PATTERN
+from sallyport.trust.user_pools import POOL
 from sallyport_cli.anchor_warnings import AnchorWarning
 from sallyport_cli.apply_words import say_applied, say_brought, say_warnings, say_what_waits
 from sallyport_cli.aws import Aws, Caller
@@ -29,6 +30,15 @@ from sallyport_cli.crl_view import TableList, of_answer, of_brought, reasons, sa
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import progress, say_json, say_lines, shown, waiting
 from sallyport_cli.plan import Plan, is_plan, lines
+from sallyport_cli.pool_desk import (
+    PoolFinding,
+    PoolOptions,
+    concerns_pools,
+    examine,
+    examine_for_apply,
+    refuse_errors,
+    say_findings,
+)
 from sallyport_cli.refresh import refresh_keys, sentences
 from sallyport_cli.role_check import RoleWarning
 from sallyport_cli.role_check import warnings as role_warnings
@@ -48,6 +58,9 @@ from sallyport_cli.trust_view import anchors_of, names_of
 MAX_REASON = 500
 """A reason is a sentence or two, and everybody who looks at the table reads it."""
 
+NO_POOL_OPTIONS = PoolOptions()
+"""What the command line says where it says nothing of user pools."""
+
 OFFLINE_ACCOUNT, OFFLINE_REGION = "000000000000", "us-east-1"
 """Where nobody asks AWS: good for every check, of no use for identifiers."""
 
@@ -56,7 +69,8 @@ OFFLINE_ACCOUNT, OFFLINE_REGION = "000000000000", "us-east-1"
 class Prospect:
     """A plan with what it would write and what that was compared with.
 
-    ``lists`` are the revocation lists that come with it, ``warnings`` what should be mended.
+    ``lists`` are the revocation lists that come with it, ``warnings`` what should be mended, ``restores``
+    the version whose content it is.
     """
 
     plan: Plan
@@ -65,6 +79,7 @@ class Prospect:
     base: Version | None
     lists: tuple[CheckedList, ...] = ()
     warnings: tuple[AnchorWarning, ...] = ()
+    restores: str | None = None
 
     def anchor_ids(self, *, changed_only: bool) -> list[str]:
         """Return the identifiers of the anchors, or of those that are new or other than before."""
@@ -157,8 +172,15 @@ class Desk:
         )
         return Prospect(plan=made, items=items, before=before, base=base)
 
-    def put_in_force(self, prospect: Prospect, consent: Consent, *, refresh_function: str | None) -> None:
-        """Show, ask, bring lists, write, tidy up, refresh keys, and say what happened.
+    def put_in_force(
+        self,
+        prospect: Prospect,
+        consent: Consent,
+        *,
+        refresh_function: str | None,
+        pools: PoolOptions = NO_POOL_OPTIONS,
+    ) -> None:
+        """Check user pools, show, ask, bring lists, write, tidy up, refresh keys, and say what happened.
 
         Raises:
             CommandError: nothing was applied; or it was, and says so, but keys were not refreshed.
@@ -166,13 +188,16 @@ class Desk:
         version = prospect.base
         changed = not prospect.plan.is_in_force
         removed, warnings = 0, list[str]()
+        findings: list[PoolFinding] = []
         if changed:
+            findings = self._pools_checked(prospect, consent, pools)
             self._ask(prospect, consent)
         elif not consent.as_json:
             say_warnings(prospect.warnings, sys.stderr)
         # Before the version that asks for them: where a list is missing, exchanges are refused.
         brought = self._bring(prospect.lists)
         if changed:
+            self._note_unchecked(prospect, pools)
             version = self._publish(prospect)
             removed, warnings = self._tidied(version)
         if not consent.as_json:
@@ -184,6 +209,7 @@ class Desk:
             "plan": prospect.plan.to_json(),
             "removed_versions": removed,
             "lists": [told(one) for one in brought],
+            "user_pool_problems": [asdict(one) for one in findings],
             "warnings": [*warnings, *(f"{one.anchor}: {one.what}: {one.text}" for one in prospect.warnings)],
         }
         new_lists = {one.list.anchor.id for one in brought if one.outcome is Outcome.UPLOADED}
@@ -203,6 +229,30 @@ class Desk:
         say_lines(reasons(rows))
         if refresh_function is None:
             say_what_waits(prospect.items, fresh, new_lists)
+
+    def _pools_checked(self, prospect: Prospect, consent: Consent, options: PoolOptions) -> list[PoolFinding]:
+        """Refuse what is not safe about user pools; return what is worth a word."""
+        if not concerns_pools(prospect.items, prospect.before, options):
+            return []
+        if options.without is not None:
+            check_reason(options.without)
+            return []
+        findings = examine_for_apply(self.aws, prospect.items, options)
+        if not consent.as_json:
+            say_findings(findings)
+        refuse_errors(findings)
+        return findings
+
+    def _note_unchecked(self, prospect: Prospect, options: PoolOptions) -> None:
+        """Leave a trace of an apply without a check, before it and not after: it may not get lost."""
+        if options.without is not None and concerns_pools(prospect.items, prospect.before, options):
+            self.table.note(
+                "without-pool-check",
+                f"content#{prospect.plan.content_digest[:16]}",
+                by=self.caller.arn,
+                at=_now(),
+                reason=options.without,
+            )
 
     def _bring(self, lists: Sequence[CheckedList]) -> list[Brought]:
         """Bring revocation lists into the table, each unless what is there is the same or newer."""
@@ -266,15 +316,8 @@ class Desk:
                 cure="Names have lower-case letters, digits and -, at most 32.",
                 exit_code=Exit.USAGE,
             )
-        if not reason.strip() or len(reason) > MAX_REASON:
-            raise CommandError(
-                "no-reason",
-                f"The reason must have 1 to {MAX_REASON} characters.",
-                cure='Say why, as in --reason "key leaked, INC-1234".',
-                exit_code=Exit.USAGE,
-            )
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return Tombstone(kind=kind, name=name, by=self.caller.arn, at=at, reason=reason)
+        check_reason(reason)
+        return Tombstone(kind=kind, name=name, by=self.caller.arn, at=_now(), reason=reason)
 
     def _ask(self, prospect: Prospect, consent: Consent) -> None:
         made = prospect.plan
@@ -299,6 +342,7 @@ class Desk:
             at=datetime.now(UTC),
             digest=prospect.plan.sha256,
             summary=prospect.plan.summary(),
+            restores=prospect.restores,
         )
         with progress("writing the new version") as update:
             return self.table.publish(prospect.items, prospect.base, author, update)
@@ -343,6 +387,30 @@ def check_file(file: Path, place: Place) -> CheckedFile:
     return check(data, path=str(file), place=place, now=datetime.now(UTC))
 
 
+def check_reason(reason: str) -> None:
+    """Refuse a reason that says nothing, or that nobody would read.
+
+    Raises:
+        CommandError: it is one.
+    """
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise CommandError(
+            "no-reason",
+            f"The reason must have 1 to {MAX_REASON} characters.",
+            cure='Say why, as in --reason "key leaked, INC-1234".',
+            exit_code=Exit.USAGE,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def check_pools(items: Items, trigger: str | None) -> list[PoolFinding]:
+    """Return what is wrong with the user pools of a trust file, and with the trigger if it is named."""
+    return examine(Aws(), items, trigger)
+
+
 def check_with_roles(file: Path) -> tuple[CheckedFile, list[RoleWarning]]:
     """Compile a trust file for the caller's account and look at that account's roles."""
     aws = Aws()
@@ -368,16 +436,24 @@ def offline() -> Place:
 
 def counts(items: Items) -> dict[str, int]:
     """Return how much a trust file declares."""
+    pools = sum(key.startswith(POOL) for key in items)
     return {
         "anchors": len(names_of(items, "anchor")),
         "profiles": len(names_of(items, "profile")),
         "roles": sum(key.startswith("role#") for key in items),
+        **({"user_pools": pools} if pools else {}),
     }
 
 
 def in_words(numbers: Mapping[str, int]) -> str:
     """Return counts as a part of a sentence."""
-    words = {"anchors": "trust anchor", "profiles": "profile", "roles": "role", "lists": "revocation list"}
+    words = {
+        "anchors": "trust anchor",
+        "profiles": "profile",
+        "roles": "role",
+        "user_pools": "user pool",
+        "lists": "revocation list",
+    }
     return ", ".join(
         f"{number} {words[name]}{'' if number == 1 else 's'}" for name, number in numbers.items()
     )

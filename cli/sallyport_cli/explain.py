@@ -6,7 +6,7 @@ Everything in a record may have been chosen by the caller, so that all of it pas
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,11 +15,19 @@ from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import NAME_WIDTH, Line, say_json, say_lines
 
+if TYPE_CHECKING:
+    from sallyport_cli.aws import Aws
+
 _CORRECTION = "-correction"
 """Ends the id of a record that says what became of a session after its own record was put."""
 
 _EXCHANGE_ID = re.compile(rf"[0-9a-f]{{32}}(?:{_CORRECTION})?|unverified-[0-9a-f]{{32}}")
 """What the functions make, corrections of theirs, and the records of a minute's unverified exchanges."""
+
+_GATEWAY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""What API Gateway calls a request. Some clients show it, where it takes the place of ours."""
+
+_MAX_NAMED = 5
 
 MAX_SHOWN = 512
 """The longest text of a record: its details. What is longer was not written by our functions."""
@@ -90,11 +98,12 @@ def explain(
         from sallyport_cli import records  # noqa: PLC0415 - loads boto3
         from sallyport_cli.aws import Aws  # noqa: PLC0415 - the same
 
-        if _EXCHANGE_ID.fullmatch(exchange_id) is None:
+        is_gateways = _GATEWAY_ID.fullmatch(exchange_id) is not None
+        if _EXCHANGE_ID.fullmatch(exchange_id) is None and not is_gateways:
             raise CommandError(
                 "not-an-exchange-id",
                 "That is not an exchange id: an exchange id has 32 hexadecimal digits.",
-                cure="It is in the error message the caller got.",
+                cure="It is in the error message the caller got; API Gateway's request id, a UUID, will do.",
                 exit_code=Exit.USAGE,
             )
         log_groups = [name for name in (log_group, session_log_group) if name]
@@ -106,6 +115,8 @@ def explain(
                 exit_code=Exit.USAGE,
             )
         aws = Aws()
+        if is_gateways:
+            exchange_id = _behind(exchange_id, aws, log_groups)
         found = records.from_table(aws.client("dynamodb"), table, exchange_id) if table else None
         for name in log_groups:
             if found is None:
@@ -129,6 +140,31 @@ def explain(
             return
         last = correction or found
         say_lines(explanation(last.record, source=last.source))
+
+
+def _behind(gateway_id: str, aws: "Aws", log_groups: list[str]) -> str:
+    """Return the id of the exchange that API Gateway gave another id, which clients may have shown."""
+    from sallyport_cli import records  # noqa: PLC0415 - loads boto3
+
+    found: set[str] = set()
+    for name in log_groups:
+        found |= records.ids_behind(aws.client("logs"), name, gateway_id)
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        raise CommandError(
+            "several-exchanges",
+            f"{len(found)} exchanges have this request id of API Gateway's, which callers can choose: "
+            f"{', '.join(sorted(found)[:_MAX_NAMED])}.",
+            cure="Explain them one by one.",
+        )
+    raise CommandError(
+        "no-such-exchange",
+        f"Nothing is known of a request that API Gateway called {gateway_id}.",
+        cure="Such an id is looked up in the functions' logs: give --log-group and --session-log-group."
+        if not log_groups
+        else "Check the id, the account and the Region; logs are kept for a stated time.",
+    )
 
 
 def explanation(record: Mapping[str, Any], *, source: str = "table") -> Iterable[Line]:

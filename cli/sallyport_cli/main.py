@@ -2,7 +2,7 @@
 
 import typer
 
-from sallyport_cli import credential_process, explain, trust
+from sallyport_cli import credential_process, explain, logout, simulate, trust
 from sallyport_cli.failure import epilog
 
 app = typer.Typer(
@@ -11,7 +11,7 @@ app = typer.Typer(
     epilog=epilog("sallyport trust --help", "sallyport explain ca28ba88534746e5a198fce27bc8f51e"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
 )
 app.add_typer(trust.app, name="trust")
@@ -23,6 +23,10 @@ app.command(
         "sallyport explain ca28ba88534746e5a198fce27bc8f51e --json",
     ),
 )(explain.explain)
+app.command(name="logout", epilog=epilog("sallyport logout --profile reader", "sallyport logout --all"))(
+    logout.logout
+)
+app.command(name="simulate", epilog=simulate.EXAMPLES)(simulate.simulate)
 
 
 @app.callback()

@@ -194,7 +194,9 @@ def lines(plan: Plan) -> Iterable[Line]:
         sign = "~" if whole is None else "+" if whole.before is None else "-"
         effects = {change.effect for change in changes}
         effect = next(e for e in (UNKNOWN, WIDENS, NARROWS, NEITHER) if e in effects)
-        yield Line(f"{sign} {kind} {_shown(name)}  [{effect}]", f"bold {_STYLES[effect]}".strip())
+        yield Line(
+            f"{sign} {kind.replace('_', ' ')} {_shown(name)}  [{effect}]", f"bold {_STYLES[effect]}".strip()
+        )
         for change in changes:
             yield from _change_lines(change)
     yield Line("")

@@ -12,6 +12,7 @@ from typing import Final
 from sallyport.web_address import WebAddress
 from sallyport_cli.failure import CommandError
 from sallyport_cli.output import shown
+from sallyport_cli.workload.problem import ExchangeError
 
 CONNECT_TIMEOUT: Final = 5
 """Seconds. A first packet takes far less from anywhere on earth."""
@@ -35,11 +36,11 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-class UnreachableError(CommandError):
+class UnreachableError(ExchangeError):
     """There was no answer. ``again`` says whether asking once more could help."""
 
     def __init__(self, reason: str, detail: str, *, cure: str, again: bool = True) -> None:
-        super().__init__(reason, detail, cure=cure)
+        super().__init__(reason, detail, cure=cure, kind="unreachable")
         self.again = again
 
 

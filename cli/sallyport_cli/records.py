@@ -54,6 +54,24 @@ def from_table(client: DynamoDb, table: str, exchange_id: str) -> Found | None:
     return Found(record, "table")
 
 
+def ids_behind(client: Logs, group: str, gateway_id: str) -> frozenset[str]:
+    """Return the ids of the exchanges that a function's log has under API Gateway's own request id.
+
+    Callers can choose that id, so that there may be several.
+    """
+    found: set[str] = set()
+    arguments: dict[str, Any] = {"logGroupName": group, "filterPattern": f'"{gateway_id}"'}
+    for _ in range(MAX_PAGES):
+        with asking(f"search the log group {group}"):
+            page = client.filter_log_events(**arguments)
+        lines = [_line(str(event.get("message", ""))) for event in page.get("events", [])]
+        found |= {str(line.get("exchange_id", "")) for line in lines if line.get("gateway_id") == gateway_id}
+        if not page.get("nextToken"):
+            break
+        arguments["nextToken"] = page["nextToken"]
+    return frozenset(found)
+
+
 def from_log(client: Logs, group: str, exchange_id: str) -> Found | None:
     """Return what a function's log says of an exchange: its line that names an outcome."""
     arguments: dict[str, Any] = {"logGroupName": group, "filterPattern": f'"{exchange_id}"'}
@@ -85,7 +103,7 @@ def _as_record(line: Mapping[str, Any]) -> Record:
         key: line[key]
         for key in (
             "route", "outcome", "reason", "code", "detail", "cure", "source_ip", "user_agent", "subject",
-            "claimed", "proof_sha256", "notes",
+            "claimed", "proof_sha256", "notes", "gateway_id",
         )
         if key in line
     }  # fmt: skip

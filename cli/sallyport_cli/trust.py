@@ -1,7 +1,8 @@
 """``sallyport trust …``: what the trust file says, what it would change, and putting it in force."""
 
 import json
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,23 @@ RefreshFunction = Annotated[
         help="Afterwards invoke this function once: issuers' keys and revocation lists are read at once.",
     ),
 ]
+TriggerFunction = Annotated[
+    str | None,
+    typer.Option(
+        "--trigger",
+        envvar="SALLYPORT_TRIGGER_FUNCTION",
+        metavar="FUNCTION",
+        help="The user pools' trigger, with its alias: the stack's outputs name it.",
+    ),
+]
+WithoutPoolCheck = Annotated[
+    str | None,
+    typer.Option(
+        "--without-pool-check",
+        metavar="REASON",
+        help="Do not look at user pools and their trigger; why, goes into the table's journal.",
+    ),
+]
 NameOfOne = Annotated[str, typer.Argument(metavar="NAME", help="Its name in the trust file.")]
 KindOfOne = Annotated[Kind, typer.Argument(metavar="anchor|profile", help="What it is.")]
 
@@ -71,16 +89,26 @@ def validate(
         bool,
         typer.Option("--check-roles", help="Ask IAM whether the account's own roles demand the ExternalId."),
     ] = False,
+    check_pools: Annotated[
+        bool,
+        typer.Option(
+            "--check-pools",
+            help="Ask Cognito whether users could write what isolates them, and with --trigger whether the "
+            "trigger carries what the file says.",
+        ),
+    ] = False,
+    trigger: TriggerFunction = None,
     json_: Json = False,
 ) -> None:
-    """Check a trust file. Changes nothing, and needs no AWS account unless asked to look at roles."""
+    """Check a trust file. Changes nothing, and needs no AWS account unless asked to look at one."""
     with ending(as_json=json_, file=str(file)):
-        from sallyport_cli import apply_words, desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import apply_words, desk, pool_desk  # noqa: PLC0415 - heavy
 
         if check_roles:
             checked, warnings = desk.check_with_roles(file)
         else:
             checked, warnings = desk.check_file(file, desk.offline()), []
+        findings = desk.check_pools(checked.compiled.items, trigger or None) if check_pools else []
         counts = desk.counts(checked.compiled.items)
         counts |= {"lists": len(checked.lists)} if checked.lists else {}
         if json_:
@@ -94,16 +122,20 @@ def validate(
                         *(asdict(warning) for warning in warnings),
                         *(asdict(warning) for warning in checked.warnings),
                     ],
+                    **({"user_pool_problems": [asdict(one) for one in findings]} if check_pools else {}),
                     **counts,
                 }
             )
+            pool_desk.end_with(findings)
             return
         for warning in warnings:
             text = f"warning: {warning.role} (profile {warning.profile}): {warning.text}"
             say(shown(text), style="yellow", hang=4)
             say(shown(f"    {warning.cure}"), hang=4)
         apply_words.say_warnings(checked.warnings)
+        pool_desk.say_findings(findings, sys.stdout)
         say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
+        pool_desk.end_with(findings)
 
 
 @app.command(
@@ -137,6 +169,8 @@ def plan(
         if out is not None:
             widening = " --allow-widening" if made.needs_widening else ""
             say(f"Apply it with: sallyport trust apply {shown(out)}{widening}")
+        if any(change.kind == "user_pool" for change in made.changes):
+            say(f"Deploy the trigger's mapping before: sallyport trust tag-mapping {shown(file)}")
 
 
 @app.command(
@@ -157,6 +191,8 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
     yes: Yes = False,
     rebuild: Rebuild = False,
     refresh_keys: RefreshFunction = None,
+    trigger: TriggerFunction = None,
+    without_pool_check: WithoutPoolCheck = None,
     table: Table = None,
     json_: Json = False,
 ) -> None:
@@ -164,10 +200,11 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
 
     A plan is refused if the file or the version in force changed since. Changes that may widen access
     need --allow-widening. Applying the same again changes nothing. A trust file is shown and asked
-    about first; a plan is not, because it was reviewed.
+    about first; a plan is not, because it was reviewed. With user pools the pools and their trigger are
+    looked at first: deploy the trigger's mapping before you apply.
     """
     with ending(as_json=json_, file=str(file or source), applies=True) as end:
-        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import desk, pool_desk  # noqa: PLC0415 - heavy
         from sallyport_cli import plan as plans  # noqa: PLC0415 - with it
 
         planned = plans.read_plan_file(source)
@@ -189,7 +226,8 @@ def apply(  # noqa: PLR0913 - a command has as many arguments as options
             as_json=json_,
             reviewable=True,
         )
-        counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None)
+        pools = pool_desk.PoolOptions(trigger=trigger or None, without=without_pool_check)
+        counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None, pools=pools)
 
 
 @app.command(epilog=epilog("sallyport trust show --versions", "sallyport trust rollback 000012-5f0c9a3e"))
@@ -199,6 +237,8 @@ def rollback(  # noqa: PLR0913 - the same
     allow_widening: Widening = False,
     yes: Yes = False,
     refresh_keys: RefreshFunction = None,
+    trigger: TriggerFunction = None,
+    without_pool_check: WithoutPoolCheck = None,
     table: Table = None,
     json_: Json = False,
 ) -> None:
@@ -207,14 +247,16 @@ def rollback(  # noqa: PLR0913 - the same
     What is disabled stays so. Your trust file is not changed: its next apply undoes the rollback.
     """
     with ending(as_json=json_):
-        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import desk, pool_desk  # noqa: PLC0415 - heavy
 
         counter = desk.Desk(table)
         wanted = counter.table.version(version)
         items = counter.table.items(wanted)
-        prospect = counter.prospect(items, file=f"version {wanted.id}", sha256=wanted.digest)
+        found = counter.prospect(items, file=f"version {wanted.id}", sha256=wanted.digest)
+        prospect = replace(found, restores=wanted.id)
         consent = desk.Consent(allow_widening=allow_widening, yes=yes, as_json=json_)
-        counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None)
+        pools = pool_desk.PoolOptions(trigger=trigger or None, without=without_pool_check)
+        counter.put_in_force(prospect, consent, refresh_function=refresh_keys or None, pools=pools)
 
 
 @app.command(epilog=epilog("sallyport trust show", "sallyport trust show | grep external"))
@@ -417,13 +459,128 @@ def import_roles_anywhere(
         )
 
 
-@app.command(epilog=epilog("sallyport trust schema > trust.schema.json"))
-def schema(*, json_: Json = False) -> None:
+@app.command(
+    epilog=epilog(
+        "sallyport trust history",
+        "sallyport trust history --limit 100 --json",
+    )
+)
+def history(
+    *,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="How many entries, the newest first.")
+    ] = 20,
+    table: Table = None,
+    json_: Json = False,
+) -> None:
+    """Show who did what to the trust, and when: applies, rollbacks, stops, their ends, revocation lists.
+
+    An apply that was begun and came to nothing is shown as well. Exchanges are not: `explain` shows them.
+    """
+    with ending(as_json=json_):
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli import history as told  # noqa: PLC0415 - with it
+
+        entries = told.entries(desk.Desk(table).table.chronicle())
+        told.say_history(entries, limit, as_json=json_)
+
+
+@app.command(
+    name="test",
+    epilog=epilog(
+        "sallyport trust test cases.yaml",
+        "sallyport trust test cases.yaml --trust-file trust.yaml --junit report.xml",
+        "sallyport trust test cases.yaml --strict --json",
+    ),
+)
+def run_cases(
+    file: Annotated[Path, typer.Argument(metavar="CASES", help="The table of cases (YAML).")],
+    *,
+    trust_file: Annotated[
+        Path | None,
+        typer.Option("--trust-file", metavar="FILE", help="Instead of the one that the cases name."),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Also write the results as JUnit XML, for CI."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail for warnings too: too few refusals, an untested profile.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Check that a trust file gives and refuses what a table of cases says. Needs no AWS account.
+
+    Each case has an identity, what it asks for and what is to come of it; docs/trust-test.md describes
+    the table. Ends with 1 if one case came otherwise.
+    """
+    with ending(as_json=json_, file=str(file)) as end:
+        from sallyport_cli import trust_test  # noqa: PLC0415 - heavy
+
+        code = trust_test.run_cases(
+            file, end, trust_file=trust_file, junit_file=junit, strict=strict, as_json=json_
+        )
+        raise typer.Exit(code)
+
+
+@app.command(
+    name="tag-mapping",
+    epilog=epilog(
+        "sallyport trust tag-mapping trust.yaml > tag-mapping.json",
+        "sallyport trust tag-mapping trust.yaml --out tag-mapping.zip",
+    ),
+)
+def tag_mapping(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trust file (YAML).")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="OUT",
+            help="Write it there; into a file that ends in .zip, as a layer's archive.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Print what the user pools' trigger must carry: one line, and how it gets there. Needs no AWS account.
+
+    The line goes to the standard output or into OUT, what to do with it to the standard error.
+    """
+    with ending(as_json=json_, file=str(file)):
+        from sallyport_cli import desk  # noqa: PLC0415 - heavy
+        from sallyport_cli.tag_mapping import TagMapping  # noqa: PLC0415 - with it
+
+        mapping = TagMapping.of(desk.check_file(file, desk.offline()).compiled.items)
+        if out is not None:
+            mapping.write(out)
+        if json_:
+            say_json(mapping.to_json())
+            return
+        if out is None:
+            typer.echo(mapping.text)
+        for line in mapping.directions(shown(file)):
+            say(line, stream=sys.stderr)
+
+
+@app.command(
+    epilog=epilog(
+        "sallyport trust schema > trust.schema.json", "sallyport trust schema --cases > cases.schema.json"
+    )
+)
+def schema(
+    *,
+    cases: Annotated[
+        bool, typer.Option("--cases", help="Of the table of cases for `trust test` instead.")
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Print the JSON Schema of the trust file, for editors. It is JSON with --json and without."""
     with ending(as_json=json_):
         from sallyport.trust.schema import SCHEMA  # noqa: PLC0415 - heavy
+        from sallyport_cli.trust_cases_schema import SCHEMA as CASES  # noqa: PLC0415 - with it
 
-        typer.echo(json.dumps(SCHEMA, indent=2, ensure_ascii=True))
+        typer.echo(json.dumps(CASES if cases else SCHEMA, indent=2, ensure_ascii=True))
 
 
 def _say_tombstone(words: str, stone: "Tombstone", *, changed: bool, as_json: bool) -> None:

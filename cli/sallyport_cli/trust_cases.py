@@ -197,7 +197,9 @@ class _Reader:
                     f"the identity has no claim {name}, or this case gives it",
                     "remove it",
                 )
-        return {name: value for name, value in {**identity["claims"], **changes}.items() if name not in without}
+        return {
+            name: value for name, value in {**identity["claims"], **changes}.items() if name not in without
+        }
 
     def _wanted(self, path: Path, case: Mapping[str, Any]) -> Wanted | None:
         try:
@@ -256,15 +258,17 @@ def warnings(results: Sequence[Result], source: TrustSource) -> Iterator[str]:
     refusals = sum(one.case.denied is not None for one in results)
     if 2 * refusals < len(results):
         yield (
-            f"only {refusals} of {len(results)} cases expect a refusal: at least half should, since what must "
-            "not happen is what a trust file is for"
+            f"only {refusals} of {len(results)} cases expect a refusal: at least half should, since what "
+            "must not happen is what a trust file is for"
         )
     covered: set[str] = set()
     for one in results:
         decision = one.simulated.decision if one.simulated is not None else None
         if decision is not None:
             covered |= {
-                trace.profile for trace in decision.trace if trace.outcome in {"allowed", "denied", "unusable"}
+                trace.profile
+                for trace in decision.trace
+                if trace.outcome in {"allowed", "denied", "unusable"}
             }
     profiles = {
         str(profile["name"])
@@ -359,6 +363,10 @@ def _in_words(error: ValidationError) -> Iterator[tuple[Path, str, str]]:
             if key not in instance and f"'{key}'" in error.message:
                 yield path, f"{key} is missing", f"add {key}"
     elif "expect" in path[-1:]:
-        yield path, "what is expected is not said", "write denied: REASON, or granted: {} with what it must have"
+        yield (
+            path,
+            "what is expected is not said",
+            "write denied: REASON, or granted: {} with what it must have",
+        )
     else:
         yield path, f"this is not what belongs here: {error.message}", f"see the schema: {shown(expected)}"

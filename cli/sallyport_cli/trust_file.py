@@ -18,7 +18,7 @@ from sallyport.model import X509Anchor
 from sallyport.trust.compile import CompiledTrust, compile_trust
 from sallyport.trust.problems import Path, Problem
 from sallyport_cli.anchor_files import AnchorFiles, read_files
-from sallyport_cli.anchor_warnings import AnchorWarning, of_certificates, of_list
+from sallyport_cli.anchor_warnings import AnchorWarning, of_certificates, of_list, of_tag_left_behind
 from sallyport_cli.crl_check import CheckedList, check_list
 from sallyport_cli.failure import CommandError
 from sallyport_cli.strict_yaml import MAX_PROBLEMS, LocatedProblem, Positions, parse
@@ -152,6 +152,7 @@ def _warnings(compiled: CompiledTrust, lists: list[CheckedList], now: datetime) 
             yield from of_certificates(anchor, now)
     for one in lists:
         yield from of_list(one, now)
+    yield from map(of_tag_left_behind, compiled.left_behind)
 
 
 def _located(problem: Problem, positions: Positions) -> LocatedProblem:

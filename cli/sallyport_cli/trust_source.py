@@ -101,7 +101,7 @@ class KeysOf:
         self._jwks = jwks
         self._table = table
 
-    def of(self, anchor: OidcAnchor, now: datetime, *, is_now: bool) -> StoredKeys | None:
+    def of(self, anchor: OidcAnchor, now: datetime, *, is_now: bool) -> StoredKeys:
         """Return an anchor's keys.
 
         Args:
@@ -109,22 +109,23 @@ class KeysOf:
             now: the time of the simulation.
             is_now: whether that is the present, so that the keys' age means something.
         """
+        seconds = int(now.timestamp())
+        # As if they had been asked for just now: a simulation has nothing fetched.
         if self._jwks is not None:
-            return PresumedKeys(issuer=anchor.issuer, jwks=self._jwks, fetched_at=int(now.timestamp()))
-        if self._table is None:
-            return None
-        item = _item(*self._table, f"anchor#{anchor.id}")
+            return PresumedKeys(issuer=anchor.issuer, jwks=self._jwks, fetched_at=seconds, asked_at=seconds)
+        item = _item(*self._table, f"anchor#{anchor.id}") if self._table is not None else None
         if item is None:
-            return None
+            return PresumedKeys(issuer="", jwks="", fetched_at=0, asked_at=seconds)
         fetched_at = int(item.get("fetched_at", {}).get("N", "0"))
         return PresumedKeys(
             issuer=str(item.get("issuer", {}).get("S", "")),
             jwks=str(item.get("jwks", {}).get("S", "")),
-            fetched_at=fetched_at if is_now or not fetched_at else int(now.timestamp()),
+            fetched_at=fetched_at if is_now or not fetched_at else seconds,
+            asked_at=seconds,
         )
 
 
-@dataclass(frozen=True, slots=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrustSource:
     """One version of trust with what stands beside it.
 
@@ -190,7 +191,7 @@ def of_file(items: Items, lists: Sequence[CheckedList], *, jwks: str | None, now
     )
 
 
-def of_tables(
+def of_tables(  # noqa: PLR0913 - all but two of them by name
     client: DynamoDb,
     items: Items,
     *,

@@ -83,6 +83,7 @@ class Version:
     """One version, as the pointer or its apply record describes it.
 
     ``digest`` is the SHA-256 of the trust file, ``content_digest`` that of what it was compiled to.
+    ``restores`` is the version whose content a rollback put in force again.
     """
 
     id: str
@@ -94,16 +95,33 @@ class Version:
     items: int
     base: str | None = None
     summary: str = ""
+    restores: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
-    """Who applies, when, and from which file."""
+    """Who applies, when, and from which file or earlier version."""
 
     by: str
     at: datetime
     digest: str
     summary: str
+    restores: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chronicle:
+    """All that the table tells of what was done to it, in no order.
+
+    ``applied`` are the apply records, ``in_force`` the ids of those that were in force at some time;
+    ``attempts`` are applies without a record, begun and not ended; ``journal`` has the other entries.
+    """
+
+    current: str | None
+    applied: tuple[Version, ...]
+    in_force: frozenset[str]
+    attempts: tuple[Mapping[str, str], ...]
+    journal: tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +175,7 @@ class TrustTable:
             items=int(item.get("items", {}).get("N", "0")),
             base=_string(item, "base") or None,
             summary=_string(item, "summary"),
+            restores=_string(item, "restores") or None,
         )
 
     def version(self, version_id: str) -> Version:
@@ -191,6 +210,38 @@ class TrustTable:
             record = self._get(f"apply#{current.base}") if current.base else None
             current = None if record is None or "items_deleted_at" in record else _version(record)
         return found
+
+    def chronicle(self) -> Chronicle:
+        """Return everything that was ever done to the table, as far as it keeps it.
+
+        Apply records stay for good. Which of them were in force tells the line of versions that each
+        name the one before; it is followed in the table itself, since the index may lag.
+        """
+        current = self.current()
+        applied = {
+            version.id: version for version in (_version(item) for item in self._unversioned("apply#"))
+        }
+        in_force: set[str] = set()
+        one = current
+        while one is not None and one.id not in in_force:
+            in_force.add(one.id)
+            applied.setdefault(one.id, one)
+            before = one.base
+            one = None if before is None else applied.get(before)
+            if one is None and before is not None:
+                item = self._get(f"apply#{before}")
+                one = None if item is None else _version(item)
+        attempts = [
+            {"id": item["pk"]["S"].removeprefix("attempt#"), **_texts(item)}
+            for item in self._unversioned("attempt#")
+        ]
+        return Chronicle(
+            current=None if current is None else current.id,
+            applied=tuple(applied.values()),
+            in_force=frozenset(in_force),
+            attempts=tuple(found for found in attempts if found["id"] not in applied),
+            journal=tuple(_texts(item) for item in self._unversioned("journal#")),
+        )
 
     def items(self, version: Version) -> dict[str, dict[str, Any]]:
         """Return all documents of a version, complete or not at all.
@@ -242,6 +293,7 @@ class TrustTable:
             items=len(items),
             base=None if base is None else base.id,
             summary=author.summary,
+            restores=author.restores,
         )
         with asking(f"write the new version ({_still(base)})"):
             # First of all, so that whatever an interrupted attempt leaves behind can be found.
@@ -390,15 +442,21 @@ class TrustTable:
         }
         self._with_journal("enable", tombstone, delete)
 
+    def note(self, action: str, target: str, *, by: str, at: str, reason: str) -> None:
+        """Put an entry into the journal: what somebody did to something, when, and why."""
+        with asking(f"write to the journal of the trust table {self._name}"):
+            self._client.put_item(
+                TableName=self._name, Item=_entry(action, target, by=by, at=at, reason=reason)
+            )
+
     def _with_journal(self, action: str, tombstone: Tombstone, write: Mapping[str, Any]) -> None:
-        entry = {
-            **item_key(f"journal#{tombstone.at}#{secrets.token_hex(4)}"),
-            "action": {"S": action},
-            "target": {"S": f"{tombstone.kind}#{tombstone.name}"},
-            "by": {"S": tombstone.by},
-            "at": {"S": tombstone.at},
-            "reason": {"S": tombstone.reason},
-        }
+        entry = _entry(
+            action,
+            f"{tombstone.kind}#{tombstone.name}",
+            by=tombstone.by,
+            at=tombstone.at,
+            reason=tombstone.reason,
+        )
         with asking(f"{action} the {tombstone.kind} {tombstone.name}"):
             self._client.transact_write_items(
                 TransactItems=[write, {"Put": {"TableName": self._name, "Item": entry}}]
@@ -477,6 +535,17 @@ def item_key(pk: str, version: str = "-") -> dict[str, Any]:
     return {"pk": {"S": pk}, "version": {"S": version}}
 
 
+def _entry(action: str, target: str, *, by: str, at: str, reason: str) -> dict[str, Any]:
+    return {
+        **item_key(f"journal#{at}#{secrets.token_hex(4)}"),
+        "action": {"S": action},
+        "target": {"S": target},
+        "by": {"S": by},
+        "at": {"S": at},
+        "reason": {"S": reason},
+    }
+
+
 def _facts(version: Version) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "sequence": {"N": str(version.sequence)},
@@ -489,6 +558,8 @@ def _facts(version: Version) -> dict[str, Any]:
     }
     if version.base is not None:
         facts["base"] = {"S": version.base}
+    if version.restores is not None:
+        facts["restores"] = {"S": version.restores}
     return facts
 
 
@@ -503,6 +574,7 @@ def _version(record: Mapping[str, Any]) -> Version:
         items=int(record["items"]["N"]),
         base=_string(record, "base") or None,
         summary=_string(record, "summary"),
+        restores=_string(record, "restores") or None,
     )
 
 
@@ -510,6 +582,15 @@ def _tombstone(kind: str, name: str, item: Mapping[str, Any]) -> Tombstone:
     return Tombstone(
         kind=kind, name=name, by=_string(item, "by"), at=_string(item, "at"), reason=_string(item, "reason")
     )
+
+
+def _texts(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of an item but its key."""
+    return {
+        name: str(value["S"])
+        for name, value in item.items()
+        if name not in {"pk", "version"} and isinstance(value.get("S"), str)
+    }
 
 
 def _string(item: Mapping[str, Any], name: str) -> str:

@@ -1,11 +1,8 @@
 """``sallyport trust test``: does a trust file decide as a table of cases says?"""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from sallyport_cli import junit
 from sallyport_cli.ending import Ending
@@ -15,11 +12,6 @@ from sallyport_cli.simulation_inputs import source_of_file
 from sallyport_cli.strict_yaml import MAX_FILE_BYTES
 from sallyport_cli.trust_cases import Result, read_cases, run, warnings
 from sallyport_cli.trust_file import read
-
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", metavar="FILE", help="Also write the results as JUnit XML, for CI."),
-]
 
 
 def run_cases(  # noqa: PLR0913 - the command's own options
@@ -88,7 +80,9 @@ def _lines(path: str, results: Sequence[Result]) -> Iterator[Line]:
 
 def _told(one: Result) -> dict[str, Any]:
     found = one.simulated
-    expected: Any = {"denied": one.case.denied} if one.case.denied is not None else {"granted": one.case.granted}
+    expected: Any = (
+        {"denied": one.case.denied} if one.case.denied is not None else {"granted": one.case.granted}
+    )
     return {
         "name": one.case.name,
         "line": one.case.line,
@@ -114,12 +108,3 @@ def _write(path: Path, data: bytes) -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def schema() -> None:
-    """Print the schema of the file of cases."""
-    import json  # noqa: PLC0415 - one use
-
-    from sallyport_cli.trust_cases_schema import SCHEMA  # noqa: PLC0415 - the same
-
-    sys.stdout.write(json.dumps(SCHEMA, indent=2, ensure_ascii=True) + "\n")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sallyport.trust.authorities import describe
+from sallyport.trust.user_pools import POOL
 from sallyport_cli.anchor_warnings import CERTIFICATE_FIELDS, NEAR_THE_END, day
 from sallyport_cli.crl_view import ListRow, TableList, say_lists
 from sallyport_cli.output import details, say, say_json, shown
@@ -56,6 +57,7 @@ class View:
                 }
                 for one in self._profiles()
             ],
+            "user_pools": pools_of(self.items),
             "disabled": [asdict(one) for one in self.tombstones],
         }
 
@@ -75,6 +77,8 @@ class View:
             self._say_lists()
             details("Profiles", [self._profile_rows(one) for one in self._profiles()])
             self._say_helper_flags()
+            if pools := pools_of(self.items):
+                details("User pools", [_pool_rows(one) for one in pools])
         if self.tombstones:
             details("Disabled", [_tombstone_rows(one) for one in self.tombstones])
 
@@ -208,6 +212,8 @@ class View:
         if one["session_policy"]:
             yield "session policy", json.dumps(one["session_policy"], sort_keys=True)
         yield from (("managed policy", arn) for arn in one["managed_policies"])
+        if one.get("across_tenants"):
+            yield "tenants", "sessions reach across tenants"
         if one["priority"] is not None:
             yield "priority", str(one["priority"])
 
@@ -277,6 +283,47 @@ def profiles_of(items: Items) -> dict[str, Mapping[str, Any]]:
             for one in items[key]["profiles"]:
                 found.setdefault(one["name"], {**one, "roles": []})["roles"] += one["roles"]
     return dict(found)
+
+
+def pools_of(items: Items) -> list[Mapping[str, Any]]:
+    """Return the user pools of a version, by name."""
+    return sorted(
+        (one for key, one in items.items() if key.startswith(POOL)), key=lambda one: str(one["name"])
+    )
+
+
+def _pool_rows(one: Mapping[str, Any]) -> Iterable[Row]:
+    yield "user pool", one["name"]
+    yield "id", one["id"]
+    rules = [*sorted(one["clients"].items()), *([("(others)", one["default"])] if "default" in one else [])]
+    for client, rule in rules:
+        yield "app client", f"{client}  ({rule['use']})"
+        if not rule["tags"]:
+            yield "  tag", "(none: its tokens are not for AWS)"
+        for key, tag in sorted(rule["tags"].items()):
+            yield "  tag", f"{key} = {_source(tag)}"
+        if "source_identity" in rule:
+            subject = "<client id>" if rule["use"] == "machine" else "<sub>"
+            yield "  source identity", f"{rule['source_identity']}{subject}"
+        yield from (("  role", role) for role in rule.get("roles", ()))
+    for name, constants in sorted(one.get("providers", {}).items()):
+        yield "provider", f"{name}: " + ", ".join(f"{key} = {value}" for key, value in constants.items())
+
+
+def _source(tag: Mapping[str, Any]) -> str:
+    """Return what a pool's tag is made of, and what it is worth."""
+    options = {"isolates", "optional", "transitive", "allowed"}
+    ((name, value),) = [(name, value) for name, value in tag.items() if name not in options]
+    texts = {
+        "provider": "the identity provider's constant",
+        "groups": "groups " + ", ".join(f"{k}: {v}" for k, v in value.items()) if name == "groups" else "",
+        "constant": str(value),
+    }
+    marks = ["isolates"] if tag.get("isolates", True) else []
+    marks += [mark for mark in ("optional", "transitive") if tag.get(mark)]
+    marks += [f"one of {', '.join(tag['allowed'])}"] if "allowed" in tag else []
+    text = texts.get(name, f"{name.replace('_', ' ')} {value}")
+    return text + (f"  ({'; '.join(marks)})" if marks else "")
 
 
 def _tag(tag: Mapping[str, Any], transitive: Collection[str]) -> str:

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import cognito_events
 from tests.support.cloudformation import ROOT, resolved
 
-TEMPLATE = resolved("template.yaml")
+# With the trigger, which is there for those who declare a mapping.
+MAPPING = '{"format":1,"pools":{"eu-central-1_ExaMPle01":{"clients":{"1example":{"use":"users","tags":{}}}}}}'
+TEMPLATE = resolved("template.yaml", TagMapping=MAPPING)
 FUNCTIONS = {
     name: one["Properties"]
     for name, one in TEMPLATE["Resources"].items()
@@ -49,7 +52,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(name: str, *, tracing: bool) -> dict[str, str]:
     """What Lambda would set: the template's variables, with names where the template refers to others."""
-    template = resolved("template.yaml", Tracing=str(tracing).lower())
+    template = resolved("template.yaml", Tracing=str(tracing).lower(), TagMapping=MAPPING)
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     own = template["Resources"][name]["Properties"]["Environment"]["Variables"]
     given = {
@@ -155,6 +158,35 @@ def test_the_deployed_handler_answers_a_signed_request_that_has_lost_its_signatu
     assert answer["statusCode"] == 403
     assert answer["headers"]["x-amzn-errortype"] == "AccessDeniedException"
     assert "PLACEHOLDER" not in done.stdout + done.stderr
+
+
+def test_the_trigger_loads_nothing_that_talks_or_computes(layer: Path) -> None:
+    modules = loaded(layer, "PreTokenGenerationFunction", whole=True)
+    packages = {module.partition(".")[0] for module in modules}
+    assert not packages & {"boto3", "cryptography", "jwt", "urllib3"}
+    # Powertools sets botocore's user agent and loads no more of it than that takes.
+    assert not {"botocore.client", "botocore.auth", "botocore.loaders"} & modules
+
+
+@pytest.mark.parametrize(
+    "event", sorted((ROOT / "events").glob("pre_token_*.json")), ids=lambda path: path.stem
+)
+def test_the_deployed_trigger_answers_cognitos_event(layer: Path, event: Path) -> None:
+    folder = str(ROOT / FUNCTIONS["PreTokenGenerationFunction"]["CodeUri"])
+    sent = json.loads(event.read_text())
+    mapping = cognito_events.document()
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", INVOKE, str(layer), folder, json.dumps(sent)],
+        env=environment("PreTokenGenerationFunction", tracing=False)
+        | {"SALLYPORT_TAG_MAPPING": json.dumps(mapping)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
+    answer = json.loads(line.removeprefix("ANSWER"))
+    assert all(cognito_events.read_by_sts(one)["tags"] for one in cognito_events.added(answer))
 
 
 @pytest.mark.parametrize("name", ["AssumeRoleFunction", "CreateSessionFunction"])

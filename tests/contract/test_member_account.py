@@ -70,7 +70,9 @@ def test_one_of_the_tags_must_be_given() -> None:
     (assertion,) = load("member-account.yaml")["Rules"]["OneTagAtLeast"]["Assertions"]
     # Rules know few functions, and these are among them.
     given = [{"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]} for name in ("TenantId", "CommonName")]
-    assert assertion["Assert"] == {"Fn::Or": given}
+    # Where the policies compare the tag, any tenant's will do.
+    isolated = {"Fn::Equals": [{"Ref": "TenantIsolation"}, "true"]}
+    assert assertion["Assert"] == {"Fn::Or": [*given, isolated]}
 
 
 def test_no_principal_is_a_wildcard_and_no_condition_a_guess() -> None:
@@ -133,3 +135,90 @@ def test_what_the_role_may_do_is_little() -> None:
         statements = policy["PolicyDocument"]["Statement"]
         assert {one["Action"] for one in statements} == {"s3:ListBucket", "s3:GetObject"}
         assert all(":s3:::reports" in one["Resource"] for one in statements)
+
+
+# All tenants of a profile: the role is for each of them, the data below its own name for one.
+
+ISSUER = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_ExaMPle01"
+OF_TENANTS = GIVEN | {
+    "TenantId": "",
+    "TenantIsolation": "true",
+    "TableName": "saas",
+    "IssuerUrl": f"https://{ISSUER}",
+    "IssuerAudience": "1example23456789webclient0",
+    "IssuerSubject": "",
+}
+TENANTS = resolved("member-account.yaml", **OF_TENANTS)["Resources"]
+TENANT = "${aws:PrincipalTag/TenantID}"
+
+
+def test_with_tenants_there_is_no_role_that_reads_everybody_s() -> None:
+    assert set(TENANTS) == {"TenantRole", "TenantPolicy", "TenantWebIdentityRole", "TenantProvider"}
+    without_issuer = resolved("member-account.yaml", **(OF_TENANTS | {"IssuerUrl": ""}))["Resources"]
+    assert set(without_issuer) == {"TenantRole", "TenantPolicy"}
+    for role in ("TenantRole", "TenantWebIdentityRole"):
+        properties = TENANTS[role]["Properties"]
+        assert properties["ManagedPolicyArns"] == [{"Ref": "TenantPolicy"}]
+        assert "Policies" not in properties
+
+
+def test_no_session_of_the_tenants_role_is_without_a_tenant() -> None:
+    assume, pass_on = trust(TENANTS, "TenantRole")
+    assert assume["Principal"] == pass_on["Principal"] == {"AWS": GIVEN["SallyportRoleArn"]}
+    assert assume["Action"] == "sts:AssumeRole"
+    assert assume["Condition"] == {
+        "StringEquals": {"sts:ExternalId": GIVEN["ExternalId"]},
+        "StringLike": {"aws:RequestTag/TenantID": "?*"},
+        "Null": {"sts:SourceIdentity": "false"},
+    }
+
+
+def test_directly_at_sts_it_is_one_app_client_of_one_pool_with_a_tenant() -> None:
+    (statement,) = trust(TENANTS, "TenantWebIdentityRole")
+    assert statement["Principal"]["Federated"].endswith(f":oidc-provider/{ISSUER}")
+    assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity", "sts:TagSession", "sts:SetSourceIdentity"]
+    assert statement["Condition"] == {
+        "StringEquals": {f"{ISSUER}:aud": OF_TENANTS["IssuerAudience"]},
+        "StringLike": {"aws:RequestTag/TenantID": "?*"},
+    }
+    provider = TENANTS["TenantProvider"]["Properties"]
+    assert provider == {"Url": f"https://{ISSUER}", "ClientIdList": [OF_TENANTS["IssuerAudience"]]}
+
+
+def test_every_statement_of_the_tenants_policy_compares_the_tenant() -> None:
+    document = TENANTS["TenantPolicy"]["Properties"]["PolicyDocument"]
+    objects, listing, items = document["Statement"]
+    assert objects["Resource"].endswith(":s3:::reports/" + TENANT + "/*")
+    assert set(objects["Action"]) == {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+    assert listing["Resource"].endswith(":s3:::reports")
+    assert listing["Action"] == "s3:ListBucket"
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": TENANT + "/*"}}
+    assert items["Resource"].endswith(":table/saas")
+    assert items["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [TENANT]},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
+    # No key limits these: a scan reads all, PartiQL takes other ways, a transaction is several of them.
+    assert not {"dynamodb:Scan", "dynamodb:*"} & set(items["Action"])
+    assert not [action for action in items["Action"] if "PartiQL" in action]
+    for statement in document["Statement"]:
+        assert statement["Effect"] == "Allow"
+        assert json.dumps(statement).count(TENANT) == 1
+        # A wildcard right beside it would make one tenant part of another.
+        assert not re.search(
+            r"[*?]" + re.escape(TENANT) + "|" + re.escape(TENANT) + r"[*?]", json.dumps(statement)
+        )
+
+
+def test_without_a_table_nothing_is_said_of_tables() -> None:
+    found = resolved("member-account.yaml", **(OF_TENANTS | {"TableName": ""}))["Resources"]
+    assert "dynamodb" not in json.dumps(found)
+
+
+def test_the_local_form_of_the_tenants_roles_lacks_the_condition_on_the_name_alone() -> None:
+    local = resolved("member-account.yaml", LocalCloud="true", **OF_TENANTS)["Resources"]
+    aws = trust(TENANTS, "TenantRole")
+    del aws[0]["Condition"]["Null"]
+    assert trust(local, "TenantRole") == aws
+    assert local["TenantPolicy"] == TENANTS["TenantPolicy"]
+    assert local["TenantWebIdentityRole"] == TENANTS["TenantWebIdentityRole"]

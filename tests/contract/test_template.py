@@ -6,10 +6,21 @@ from typing import Any
 
 import pytest
 
+from sallyport.cognito.load import MAX_VARIABLE_BYTES, read_mapping
+from sallyport.cognito.pool_check import check_pool
 from tests.support.cloudformation import ROOT, load, resolved
 
-AWS = resolved("template.yaml")
-LOCAL = resolved("template.yaml", LocalCloud="true", Tracing="false")
+# Everything that there can be, the trigger and a user pool too.
+POOL_ARN = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_ExaMPle01"
+WHOLE = {
+    "TagMapping": "{}",
+    "UserPoolArn": POOL_ARN,
+    "MakeUserPool": "true",
+    "UserPoolCallbackUrls": "https://app.example/signed-in",
+    "UserPoolDomain": "example",
+}
+AWS = resolved("template.yaml", **WHOLE)
+LOCAL = resolved("template.yaml", LocalCloud="true", Tracing="false", **WHOLE)
 RESOURCES: dict[str, Any] = AWS["Resources"]
 GLOBALS: dict[str, Any] = AWS["Globals"]["Function"]
 
@@ -19,6 +30,7 @@ def of_type(kind: str, resources: dict[str, Any] = RESOURCES) -> dict[str, dict[
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
+TRIGGER = "PreTokenGenerationFunction"
 ROLES = of_type("AWS::IAM::Role")
 TABLES = of_type("AWS::DynamoDB::Table")
 ALARMS = of_type("AWS::CloudWatch::Alarm")
@@ -57,12 +69,16 @@ def test_a_function_has_concurrency_reserved(name: str) -> None:
 def test_public_and_background_functions_share_no_concurrency() -> None:
     written = load("template.yaml")["Resources"]
     public = {
-        name for name, one in FUNCTIONS.items() if any(e["Type"] == "Api" for e in one["Events"].values())
+        name
+        for name, one in FUNCTIONS.items()
+        if any(e["Type"] == "Api" for e in one.get("Events", {}).values())
     }
     assert public == {"AssumeRoleFunction", "CreateSessionFunction"}
     for name in FUNCTIONS:
         parameter = written[name]["Properties"]["ReservedConcurrentExecutions"]["Ref"]
-        assert parameter == ("ExchangeConcurrency" if name in public else "BackgroundConcurrency")
+        # Sign-ins wait for the trigger: neither a schedule nor a queue may be in their way.
+        other = "SignInConcurrency" if name == TRIGGER else "BackgroundConcurrency"
+        assert parameter == ("ExchangeConcurrency" if name in public else other)
 
 
 def test_all_run_on_the_same_runtime_with_snapstart() -> None:
@@ -71,15 +87,12 @@ def test_all_run_on_the_same_runtime_with_snapstart() -> None:
     assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert GLOBALS["AutoPublishAlias"] == "live", "SnapStart is for published versions alone"
     assert GLOBALS["Handler"] == "handler.handler"
-    for one in FUNCTIONS.values():
-        assert not one.keys() & {
-            "Runtime",
-            "Architectures",
-            "SnapStart",
-            "AutoPublishAlias",
-            "Layers",
-            "Handler",
-        }
+    for name, one in FUNCTIONS.items():
+        assert not one.keys() & {"Runtime", "Architectures", "SnapStart", "AutoPublishAlias", "Handler"}
+        assert name == TRIGGER or "Layers" not in one
+        # A changed mapping would not be published; the trigger starts fast enough without a snapshot.
+        ignored = RESOURCES[name].get("IgnoreGlobals", [])
+        assert ignored == (["AutoPublishAlias", "SnapStart"] if name == TRIGGER else [])
 
 
 # Powertools' own switches that keep answers and exceptions out of traces and events out of logs.
@@ -187,6 +200,11 @@ MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
         (XRAY, {"*"}, None),
     ],
 }
+
+
+MAY["PreTokenGenerationRole"] = [
+    (LOG, {"log-group:/aws/lambda/${AWS::StackName}-pre-token-generation:*"}, None)
+]
 
 
 def as_set(value: Any) -> set[str]:
@@ -307,7 +325,7 @@ def test_routes_are_explicit() -> None:
     routes = {
         (event["Properties"]["Method"], event["Properties"]["Path"])
         for one in FUNCTIONS.values()
-        for event in one["Events"].values()
+        for event in one.get("Events", {}).values()
         if event["Type"] == "Api"
     }
     assert routes == {("POST", "/"), ("POST", "/credentials"), ("POST", "/sessions")}
@@ -578,6 +596,146 @@ def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() 
 def test_every_log_group_ends() -> None:
     for name, one in of_type("AWS::Logs::LogGroup").items():
         assert one["RetentionInDays"], name
+
+
+# Tenants
+
+
+def test_without_a_mapping_there_is_no_trigger_and_unasked_no_pool() -> None:
+    kinds = [one["Type"] for one in resolved("template.yaml")["Resources"].values()]
+    assert not [kind for kind in kinds if kind.startswith("AWS::Cognito::")]
+    assert "AWS::Lambda::Permission" not in kinds
+    assert set(FUNCTIONS) - set(
+        of_type("AWS::Serverless::Function", resolved("template.yaml")["Resources"])
+    ) == {TRIGGER}
+
+
+def test_a_pool_without_a_mapping_has_no_trigger_and_so_no_tags() -> None:
+    alone = resolved("template.yaml", MakeUserPool="true")["Resources"]
+    assert TRIGGER not in alone
+    assert "LambdaConfig" not in alone["UserPool"]["Properties"]
+
+
+def test_the_trigger_has_its_mapping_from_one_place_and_is_not_traced() -> None:
+    trigger = FUNCTIONS[TRIGGER]
+    assert trigger["Tracing"] == "PassThrough", "its role may do nothing but log"
+    assert trigger["Timeout"] == 5, "Cognito waits no longer"
+    assert trigger["Environment"]["Variables"]["SALLYPORT_TAG_MAPPING_FILE"] == ""
+    layer = "arn:aws:lambda:eu-central-1:111122223333:layer:tags:7"
+    with_layer = resolved("template.yaml", TagMappingLayer=layer)["Resources"][TRIGGER]["Properties"]
+    assert with_layer["Layers"] == [layer], "beside the one of all functions"
+    assert with_layer["Environment"]["Variables"] == {
+        "SALLYPORT_TAG_MAPPING": "",
+        "SALLYPORT_TAG_MAPPING_FILE": "/opt/tag-mapping.json",
+    }
+    template = load("template.yaml")
+    assert template["Parameters"]["TagMapping"]["MaxLength"] == MAX_VARIABLE_BYTES
+    (assertion,) = template["Rules"]["OneMapping"]["Assertions"]
+    one_is_empty = [{"Fn::Equals": [{"Ref": name}, ""]} for name in ("TagMapping", "TagMappingLayer")]
+    assert assertion["Assert"] == {"Fn::Or": one_is_empty}
+
+
+def test_nobody_but_cognito_for_the_very_pools_invokes_the_trigger() -> None:
+    permissions = of_type("AWS::Lambda::Permission")
+    assert [one["SourceArn"] for one in permissions.values()] == ["UserPool.Arn", POOL_ARN]
+    for one in permissions.values():
+        assert one["FunctionName"] == f"{TRIGGER}.Arn"
+        assert one["Action"] == "lambda:InvokeFunction"
+        assert one["Principal"] == "cognito-idp.amazonaws.com"
+        assert one["SourceAccount"] in ("111122223333", {"Ref": "AWS::AccountId"})
+    taken = resolved("template.yaml", TagMapping="{}", UserPoolArn=POOL_ARN)["Resources"]
+    assert [one["SourceArn"] for one in of_type("AWS::Lambda::Permission", taken).values()] == [POOL_ARN]
+
+
+def described(*, local: bool) -> dict[str, Any]:
+    """The made pool, its clients and a mapping that fits, as Cognito's API would describe them."""
+    resources = (LOCAL if local else AWS)["Resources"]
+    pool = resources["UserPool"]["Properties"]
+    own = [{**one, "Name": f"custom:{one['Name']}"} for one in pool["Schema"]]
+    clients = {
+        name: {**one, "ClientId": name}
+        for name, one in of_type("AWS::Cognito::UserPoolClient", resources).items()
+    }
+    rules = {
+        "UserPoolClient": {
+            "use": "users",
+            "tags": {"TenantID": {"attribute": "custom:tenant_id", "transitive": True}},
+        },
+        "UserPoolMachineClient": {"use": "machine", "tags": {"TenantID": {"constant": "acme"}}},
+    }
+    assert clients.keys() == rules.keys()
+    pool_id = "eu-central-1_ExaMPle01"
+    return {
+        "mapping": read_mapping({"format": 1, "pools": {pool_id: {"clients": rules}}}),
+        "pool": {**pool, "Id": pool_id, "SchemaAttributes": own},
+        "clients": list(clients.values()),
+        "providers": [],
+        "trigger_arn": f"{TRIGGER}.Arn",
+    }
+
+
+def test_the_check_of_pools_has_nothing_to_say_of_the_one_that_is_made() -> None:
+    assert check_pool(**described(local=False)) == ()
+    assert check_pool(**described(local=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "code"),
+    [
+        ("clients", {"WriteAttributes": ["name", "custom:tenant_id"]}, "attribute-writable-once"),
+        ("clients", {"WriteAttributes": None}, "attribute-writable-once"),
+        ("clients", {"AllowedOAuthFlows": ["client_credentials"]}, "client-use"),
+        ("pool", {"LambdaConfig": None}, "trigger-missing"),
+    ],
+)
+def test_each_of_its_guards_is_one_that_the_check_would_miss(
+    part: str, change: dict[str, Any], code: str
+) -> None:
+    given = described(local=False)
+    one = given[part] if part == "pool" else given[part][0]
+    one.update(change)
+    assert code in [problem.code for problem in check_pool(**given)]
+
+
+def test_users_of_the_made_pool_write_nothing_that_isolates_and_nobody_signs_up() -> None:
+    pool = RESOURCES["UserPool"]["Properties"]
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    (tenant,) = pool["Schema"]
+    assert tenant["Mutable"] is False
+    # An attribute that is required must be one that clients may write.
+    assert tenant["Required"] is False
+    assert pool["UserPoolTier"] == "ESSENTIALS"
+    assert pool["LambdaConfig"] == {
+        "PreTokenGenerationConfig": {"LambdaArn": f"{TRIGGER}.Arn", "LambdaVersion": "V3_0"}
+    }
+    assert pool["DeletionProtection"] == "ACTIVE"
+    for client in of_type("AWS::Cognito::UserPoolClient").values():
+        assert client["WriteAttributes"] == ["name"]
+        assert client["GenerateSecret"] is True
+        assert client["PreventUserExistenceErrors"] == "ENABLED"
+        assert client["EnableTokenRevocation"] is True
+        assert client["AccessTokenValidity"] == 15
+        assert client["TokenValidityUnits"]["AccessToken"] == "minutes"
+        assert "aws.cognito.signin.user.admin" not in client["AllowedOAuthScopes"]
+
+
+def test_passwords_go_over_the_wire_in_the_emulator_alone_and_never_through_a_machines_client() -> None:
+    def flows(resources: dict[str, Any], name: str) -> set[str]:
+        return set(resources[name]["Properties"]["ExplicitAuthFlows"])
+
+    users = {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}
+    assert flows(RESOURCES, "UserPoolClient") == users
+    assert flows(LOCAL["Resources"], "UserPoolClient") == users | {"ALLOW_USER_PASSWORD_AUTH"}
+    machine = RESOURCES["UserPoolMachineClient"]["Properties"]
+    assert machine["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]
+    assert machine["AllowedOAuthFlows"] == ["client_credentials"]
+    assert RESOURCES["UserPoolClient"]["Properties"]["AllowedOAuthFlows"] == ["code"]
+
+
+def test_without_an_address_to_come_back_to_there_are_no_sign_in_pages() -> None:
+    client = resolved("template.yaml", MakeUserPool="true")["Resources"]["UserPoolClient"]["Properties"]
+    assert not client.keys() & {"AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs"}
+    assert not client.keys() & {"AllowedOAuthFlowsUserPoolClient"}
 
 
 # The local form

@@ -20,6 +20,8 @@ from tests.support.world import (
     exchange_id,
     lines,
     passed_on,
+    query_event,
+    sts_form,
 )
 
 DENIED = tokens.good_entra_v1(oid="99999999-1111-4222-8333-444455556666")
@@ -342,3 +344,23 @@ def test_an_unreadable_answer_of_sts_is_not_taken_for_credentials(world: World) 
     for body in (b"", b"<a/>", b"<a", b"[]", b"\xff"):
         world.aws.faults["sts"] = partial(HttpResponse, 200, body)
         assert world.query()["statusCode"] == 503
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("5f0b7d6e-1c2d-4e3f-8a9b-0123456789ab", "5f0b7d6e-1c2d-4e3f-8a9b-0123456789ab"),
+        ('x" || "exchange_id', ""),
+        ("short", ""),
+        ("a" * 65, ""),
+        (None, ""),
+    ],
+)
+def test_what_the_gateway_calls_a_request_is_on_record_and_in_the_log(
+    world: World, capsys: pytest.CaptureFixture[str], given: str | None, kept: str
+) -> None:
+    event = query_event(sts_form())
+    event["requestContext"]["requestId"] = given
+    answer = world.routes(event)
+    assert world.record_of(answer)["gateway_id"] == kept
+    assert [line["gateway_id"] for line in lines(capsys) if "outcome" in line] == [kept]

@@ -55,7 +55,7 @@ class _Resolver:
         self._parameters = parameters
         self._conditions = conditions
 
-    def holds(self, condition: Any) -> bool:
+    def holds(self, condition: Any) -> bool:  # noqa: PLR0911 - one for each kind of condition
         if condition is None:
             return True
         if isinstance(condition, str):
@@ -67,6 +67,8 @@ class _Resolver:
             return not self.holds(of[0])
         if kind == "Fn::And":
             return all(map(self.holds, of))
+        if kind == "Fn::Or":
+            return any(map(self.holds, of))
         assert kind == "Fn::Equals", kind
         left, right = map(self.value, of)
         return bool(left == right)
@@ -87,6 +89,12 @@ class _Resolver:
             separator, parts = value["Fn::Join"]
             found = self.value(parts)
             return separator.join(found) if isinstance(found, list) else found
+        if "Fn::Split" in value:
+            separator, text = map(self.value, value["Fn::Split"])
+            return text.split(separator)
+        if "Fn::Select" in value:
+            index, of = value["Fn::Select"]
+            return self.value(of)[index]
         if "Fn::GetAtt" in value:
             return ".".join(value["Fn::GetAtt"])
         found = {key: self.value(one) for key, one in value.items()}
@@ -100,4 +108,4 @@ class _Resolver:
         for name, one in names.items():
             if isinstance(one, str):
                 text = text.replace(f"${{{name}}}", one)
-        return text
+        return text.replace("${!", "${")

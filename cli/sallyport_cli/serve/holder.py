@@ -88,6 +88,8 @@ class Holder:
                 self._ask()
             except CommandError:
                 continue
+            except Exception:  # noqa: BLE001, S112 - told already; readers must not be left alone
+                continue
 
     def stop(self) -> None:
         """Let ``run`` and whoever waits come back."""
@@ -105,8 +107,10 @@ class Holder:
             Refusal: there are none. Never are there empty or expired ones.
         """
         with self._changed:
-            if self._usable() is None and self._asking:
-                self._changed.wait_for(lambda: not self._asking or self._stopped, patience)
+            if self._usable() is None and (self._asking or not self._failures):
+                # A machine that slept may have slept through the time of refreshing.
+                self._changed.notify_all()
+                self._changed.wait_for(self._is_settled, patience)
             found = self._usable()
             if found is not None:
                 return found
@@ -115,7 +119,10 @@ class Holder:
 
     def _usable(self) -> SessionCredentials | None:
         found = self._credentials
-        return found if found is not None and schedule.is_usable(found.expiration, self._clock()) else None
+        return found if found is not None and schedule.is_usable(found.ends, self._clock()) else None
+
+    def _is_settled(self) -> bool:
+        return self._stopped or self._usable() is not None or bool(self._failures and not self._asking)
 
     def _sleep_until_due(self) -> bool:
         """Wait until it is time to ask; tell whether to go on at all."""
@@ -133,7 +140,7 @@ class Holder:
     def _seconds_left(self) -> float:
         if self._credentials is None:
             return 0.0
-        due = schedule.refresh_at(self._obtained, self._credentials.expiration)
+        due = schedule.refresh_at(self._obtained, self._credentials.ends)
         return (due - self._clock()).total_seconds()
 
     def _ask(self) -> None:
@@ -147,6 +154,9 @@ class Holder:
             self._renewed(found)
         except CommandError as error:
             problem = _problem(error)
+            raise
+        except Exception as error:
+            problem = Problem(f"Something unexpected happened: {type(error).__name__}.", denied=False)
             raise
         finally:
             # An error that nobody foresaw must not leave readers waiting.
@@ -172,7 +182,7 @@ class Holder:
 
 def _checked(found: SessionCredentials, now: datetime) -> SessionCredentials:
     texts = (found.access_key_id, found.secret_access_key.reveal(), found.session_token.reveal())
-    if all(texts) and schedule.is_usable(found.expiration, now):
+    if all(texts) and schedule.is_usable(found.ends, now):
         return found
     raise ExchangeError(
         "credentials-unusable",

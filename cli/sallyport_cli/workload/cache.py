@@ -148,9 +148,7 @@ class Cache:
         self._trace(f"{error.detail} Credentials that are still valid stand in until {valid.expiration}.")
         return valid
 
-    def _keep(  # noqa: PLR0913, PLR0917
-        self, key: str, folder: int, wish: Wish, found: SessionCredentials, now: int
-    ) -> None:
+    def _keep(self, key: str, folder: int, wish: Wish, found: SessionCredentials, now: int) -> None:
         document = json.dumps(found.to_credential_process())
         entry = Entry(key, now, _ms(found.ends), json.dumps(wish.about()), document)
         self._sweep(folder)

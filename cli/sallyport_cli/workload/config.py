@@ -80,9 +80,9 @@ def read_profiles(path: str) -> Mapping[str, Mapping[str, str]]:
         ) from None
     import tomllib  # noqa: PLC0415 - only where there is a file
 
+    if len(data) > MAX_CONFIG_BYTES:
+        raise ConfigError("config-malformed", f"{path} is too large to be right.", "Correct it.")
     try:
-        if len(data) > MAX_CONFIG_BYTES:
-            raise ValueError("it is too large")
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise ConfigError("config-malformed", f"{path} is not TOML: {error}.", "Correct it.") from None

@@ -45,7 +45,7 @@ class Entry:
 
     __slots__ = ("about", "document", "ends", "key", "obtained")
 
-    def __init__(self, key: str, obtained: int, ends: int, about: str, document: str) -> None:  # noqa: PLR0913, PLR0917
+    def __init__(self, key: str, obtained: int, ends: int, about: str, document: str) -> None:
         self.key = key
         self.obtained = obtained
         self.ends = ends

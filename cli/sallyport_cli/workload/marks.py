@@ -93,9 +93,9 @@ def _claims(token: bytes | None) -> str:
     try:
         payload = token.strip().split(b".")[1]
         claims = json.loads(a2b_base64(payload.translate(_URL_SAFE) + b"=="))
-        if not isinstance(claims, dict):
-            raise TypeError
-    except (IndexError, ValueError, TypeError, RecursionError, Base64Error):
+    except (IndexError, ValueError, RecursionError, Base64Error):
+        claims = None
+    if not isinstance(claims, dict):
         # Not a token that can be looked into: then each is its own identity.
         return _digest(token)
     kept = {name: value for name, value in claims.items() if name not in EACH_TOKEN_ANEW}

@@ -1,7 +1,7 @@
 """The credentials of a session, and the four forms in which AWS's tools read them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ class SessionCredentials:
         expiration: when AWS stops to accept them; aware, in UTC.
         account: the role's account, 12 digits.
         exchange_id: which exchange issued them, as ``sallyport explain`` takes it; empty if unknown.
+        ends_here: the end by this machine's clock, as far as the answer's date showed it.
     """
 
     access_key_id: str
@@ -27,6 +28,23 @@ class SessionCredentials:
     expiration: datetime
     account: str
     exchange_id: str = ""
+    ends_here: datetime | None = None
+
+    @property
+    def ends(self) -> datetime:
+        """When they end by this machine's clock; the earlier one if the two disagree."""
+        return self.expiration if self.ends_here is None else min(self.expiration, self.ends_here)
+
+    def seen(self, now: datetime, theirs: datetime | None) -> Self:
+        """Return these credentials with their end by this machine's clock.
+
+        A clock that is behind would have them last longer than they do.
+
+        Args:
+            now: the time here.
+            theirs: the time there, if the answer said it.
+        """
+        return self if theirs is None else replace(self, ends_here=now + (self.expiration - theirs))
 
     def to_credential_process(self) -> dict[str, object]:
         """Return what ``credential_process`` prints.

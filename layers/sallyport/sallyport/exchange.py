@@ -95,12 +95,17 @@ Span = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request before anything in it was looked at; ``read`` checks its form."""
+    """A request before anything in it was looked at; ``read`` checks its form.
+
+    ``gateway_id`` is what API Gateway calls the request. Callers see it where the gateway puts its own id
+    over ours, and may have chosen it: it helps to find a record and identifies nothing.
+    """
 
     route: str
     source_ip: str
     user_agent: str
     read: Callable[[], ExchangeRequest]
+    gateway_id: str = ""
 
 
 def new_exchange_id() -> ExchangeId:
@@ -143,6 +148,7 @@ class Exchange:
             route=arrival.route,
             source_ip=arrival.source_ip,
             user_agent=arrival.user_agent,
+            gateway_id=arrival.gateway_id,
         )
         try:
             return self._steps(arrival, draft, now)

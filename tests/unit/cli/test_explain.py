@@ -304,6 +304,35 @@ def test_what_has_no_record_is_looked_for_in_the_log_over_empty_pages(
     assert "arn:aws:iam::111122223333:role/r" in out
 
 
+GATEWAYS = "5f0b7d6e-1c2d-4e3f-8a9b-0123456789ab"
+
+
+def test_an_id_of_api_gateways_leads_to_the_exchange(run: Run, records: FakeDynamoDb, aws: FakeAws) -> None:
+    put(records, DENIED)
+    aws.logs.lines = [
+        json.dumps({"exchange_id": "f" * 32, "gateway_id": "another", "about": GATEWAYS}),
+        json.dumps({"exchange_id": DENIED["id"], "gateway_id": GATEWAYS, "outcome": "denied"}),
+    ]
+    told = run("explain", GATEWAYS, "--log-group", "g", "--json")
+    assert json.loads(told.stdout)["record"] == DENIED
+
+
+def test_an_id_that_callers_gave_to_several_requests_leads_to_none(
+    run: Run, records: FakeDynamoDb, aws: FakeAws
+) -> None:
+    ids = ["e" * 32, "f" * 32]
+    aws.logs.lines = [json.dumps({"exchange_id": one, "gateway_id": GATEWAYS}) for one in ids]
+    told = run("explain", GATEWAYS, "--session-log-group", "g")
+    assert told.exit_code == Exit.REFUSED
+    assert all(one in told.stderr.replace("\n", "").replace(" ", "") for one in ids)
+
+
+def test_an_unknown_id_of_api_gateways_is_one_sentence(run: Run, records: FakeDynamoDb) -> None:
+    told = run("explain", GATEWAYS)
+    assert told.exit_code == Exit.REFUSED
+    assert "--session-log-group" in told.stderr
+
+
 @pytest.mark.parametrize(
     ("logged", "shown"),
     [

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sallyport_cli.failure import CommandError, Exit
+from sallyport_cli.workload.asking import ATTEMPTS
+from sallyport_cli.workload.session import SessionCredentials
 from sallyport_cli.x509_identity import ClientIdentity, Material, load_identity
 from sallyport_cli.x509_session import (
-    ATTEMPTS,
     MAX_HEADER_BYTES,
     Order,
-    SessionCredentials,
     issue,
     make_order,
     sign,
@@ -256,7 +256,6 @@ def test_an_answer_that_never_ends_is_cut_by_the_clock(monkeypatch: pytest.Monke
         {"secretAccessKey": None},
         {"sessionToken": 1},
         {"expiration": "soon"},
-        {"expiration": "2026-11-20T11:59:59Z"},
         {"expiration": "2026-11-20T13:00:00"},
     ],
 )
@@ -269,6 +268,13 @@ def test_half_a_session_is_none(change: dict[str, Any]) -> None:
         ask(order(server.url))
     assert caught.value.reason == "answer-malformed"
     assert SECRET not in str(caught.value)
+
+
+def test_a_session_that_is_over_is_none_and_the_clock_is_named() -> None:
+    with exchange(session(pki.NOW - timedelta(seconds=1))) as server, pytest.raises(CommandError) as caught:
+        ask(order(server.url))
+    assert caught.value.reason == "answer-expired"
+    assert "clock" in caught.value.cure
 
 
 def test_a_wrong_clock_is_named() -> None:

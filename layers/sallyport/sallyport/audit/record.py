@@ -56,6 +56,7 @@ class RecordDraft:
     route: str
     source_ip: str
     user_agent: str = ""
+    gateway_id: str = ""
     request: ExchangeRequest | None = None
     claimed: Mapping[str, str] = field(default_factory=dict)
     proof_digest: str | None = None
@@ -96,6 +97,7 @@ class RecordDraft:
             "outcome": self.outcome,
             "source_ip": _cut(self.source_ip),
             "user_agent": _cut(self.user_agent),
+            "gateway_id": self.gateway_id,
         }
         if self.error is not None:
             fields |= _error(self.error)
@@ -137,6 +139,7 @@ class RecordDraft:
             "outcome": self.outcome,
             "source_ip": _cut(self.source_ip),
             "user_agent": _cut(self.user_agent),
+            "gateway_id": self.gateway_id,
         }
         if self.error is not None:
             value |= _error(self.error)

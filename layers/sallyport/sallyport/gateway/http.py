@@ -7,6 +7,7 @@ duplicates with ``, ``; both spellings are read here, and a duplicate is never s
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,9 @@ from sallyport.exchange import Arrival, Exchange, new_exchange_id
 from sallyport.model import Exchanged, ExchangeId, ExchangeRequest
 
 MAX_USER_AGENT = 256
+
+# A UUID on AWS; the letters, digits and length that a search in a log can name without quoting anything.
+_GATEWAY_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -92,7 +96,11 @@ class Routes:
             return found
 
         arrival = Arrival(
-            route=protocol.ROUTE, source_ip=_source_ip(event), user_agent=_user_agent(event), read=read
+            route=protocol.ROUTE,
+            source_ip=_source_ip(event),
+            user_agent=_user_agent(event),
+            read=read,
+            gateway_id=_gateway_id(event),
         )
         try:
             return protocol.grant(self.exchange(arrival, exchange_id, self.clock()))  # type: ignore[no-any-return]
@@ -158,6 +166,11 @@ def _source_ip(event: Event) -> str:
     # The gateway's own view; X-Forwarded-For is whatever the client liked to write.
     identity = (event.get("requestContext") or {}).get("identity") or {}
     return str(identity.get("sourceIp") or "unknown")[:64]
+
+
+def _gateway_id(event: Event) -> str:
+    found = str((event.get("requestContext") or {}).get("requestId") or "")
+    return found if _GATEWAY_ID.fullmatch(found) else ""
 
 
 def _user_agent(event: Event) -> str:

@@ -1,0 +1,145 @@
+"""What rules may ask beyond the event: facts of the deployment, and look-ups that adapters fill.
+
+Every look-up is idempotent for one event: a queue delivers twice, and what is asked again for the same
+event must be answered as before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol
+
+from sallyport.audit.events import RecordEvent
+from sallyport.trust.wildcards import Pattern, pattern
+
+
+class History(Protocol):
+    """When something was seen for the first time. Kept for a stated time, then it is new again."""
+
+    def first_seen(self, topic: str, key: str, occurrence: str, when: datetime) -> datetime:
+        """Note that ``key`` was seen, and return the earliest time at which it was, this one included.
+
+        Raises ``UnavailableError`` if that is not known: new and unknown are not the same.
+        """
+
+
+class Counter(Protocol):
+    """How often something happened within a window."""
+
+    def add(self, topic: str, key: str, window_start: datetime, occurrence: str, weight: int = 1) -> int:
+        """Count an occurrence, once however often it is asked, and return the window's count with it."""
+
+
+class Issued(Protocol):
+    """What the exchange issued, as its records say that came by the records rule."""
+
+    def by_access_key(self, access_key: str) -> RecordEvent | None:
+        """Return the record of an issued access key; ``None`` if there is none (yet)."""
+
+    def knows_source_identity(self, source_identity: str) -> bool:
+        """Tell whether a record issued a session with this source identity."""
+
+
+class Sessions(Protocol):
+    """Which sessions CloudTrail showed being made, and from where keys were used."""
+
+    def was_made(self, access_key: str) -> bool:
+        """Tell whether an event showed this access key being made."""
+
+    def addresses(self, access_key: str, address: str, when: datetime) -> frozenset[str]:
+        """Note an address that used a key; return those that did, this one included (a bounded number)."""
+
+
+class SignIns(Protocol):
+    """The last authorization of ``aws login`` by one principal and client."""
+
+    def authorized(self, key: str, where: str, when: datetime) -> None:
+        """Note an authorization and where it was given from (an address)."""
+
+    def last_authorized(self, key: str, when: datetime) -> tuple[str, datetime] | None:
+        """Return the place and time of the last authorization at or before ``when``."""
+
+
+class TrustItems(Protocol):
+    """The trust table, for what explains a change of it."""
+
+    def item(self, key: str) -> Mapping[str, str] | None:
+        """Return the text and number attributes of an item without a version, read consistently."""
+
+    def journal(self, action: str, target: str, when: datetime) -> bool:
+        """Tell whether the journal has an entry for an action on a target within a minute of a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estate:
+    """What this deployment is, and what it may see. Facts, not secrets.
+
+    ``managed_roles`` are ARN patterns of the roles that only the exchange may assume;
+    ``exchange_roles`` the ARNs of the exchange functions' own roles and ``exchange_role_ids`` their
+    unique ids (``AROA…``), by which the other account's copy of a call names them.
+    ``own_resources`` are ARN patterns and bare name patterns of what the audit and the exchange are
+    made of. ``accounts`` are the organisation's. ``web_identities`` maps a provider (its ARN, or the
+    issuer's host and path) to the audiences that the exchange knows for it;
+    ``anchors_and_profiles`` are ARNs of IAM Roles Anywhere's that are known to be ours.
+    """
+
+    account: str
+    region: str
+    partition: str = "aws"
+    exchange_roles: frozenset[str] = frozenset()
+    exchange_role_ids: frozenset[str] = frozenset()
+    managed_roles: tuple[str, ...] = ()
+    own_resources: tuple[str, ...] = ()
+    accounts: frozenset[str] = frozenset()
+    web_identities: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    anchors_and_profiles: frozenset[str] = frozenset()
+    other_source_identities: tuple[str, ...] = ()
+    learning_until: datetime | None = None
+
+    @cached_property
+    def _managed(self) -> tuple[Pattern, ...]:
+        return tuple(pattern(text) for text in self.managed_roles)
+
+    @cached_property
+    def _own(self) -> tuple[Pattern, ...]:
+        return tuple(pattern(text) for text in self.own_resources)
+
+    @cached_property
+    def _others(self) -> tuple[Pattern, ...]:
+        return tuple(pattern(text) for text in self.other_source_identities)
+
+    def manages(self, role_arn: str) -> bool:
+        """Tell whether a role is one that only the exchange may assume."""
+        return any(one.matches(role_arn) for one in self._managed)
+
+    def owns(self, resource: str) -> bool:
+        """Tell whether an ARN or a name is of something that the product is made of."""
+        return any(one.matches(resource) for one in self._own)
+
+    def expects_source_identity(self, value: str) -> bool:
+        """Tell whether somebody else than the exchange may set this source identity."""
+        return any(one.matches(value) for one in self._others)
+
+    def is_own_account(self, account: str) -> bool:
+        """Tell whether an account is this one or of the organisation."""
+        return account == self.account or account in self.accounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What one evaluation may ask. ``now`` only decides whether something may still arrive."""
+
+    now: datetime
+    estate: Estate
+    history: History
+    counter: Counter
+    issued: Issued
+    sessions: Sessions
+    sign_ins: SignIns
+    trust: TrustItems
+
+
+# How far the delivery of CloudTrail events and of our own records may lie apart: CloudTrail says
+# five minutes on average, and tells of delays (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/how-cloudtrail-works.html).
+GRACE = timedelta(minutes=20)
