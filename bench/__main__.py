@@ -6,7 +6,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import growth, hostile, hostile_requests, hot_path, refresh, size, start, table
+from bench import (
+    cached_call,
+    growth,
+    hostile,
+    hostile_requests,
+    hot_path,
+    refresh,
+    size,
+    start,
+    table,
+    trigger,
+)
 
 RESULT = Path(__file__).resolve().parent.parent / ".local" / "bench.json"
 
@@ -24,8 +35,12 @@ def main() -> int:
         console.print("hostile input …")
         rows += hostile.measure()
         rows += hostile_requests.measure()
+        console.print("cached call …")
+        rows += cached_call.measure()
         console.print("init, first answer, memory …")
         rows += start.measure(layer)
+        console.print("the trigger …")
+        rows += trigger.measure(layer)
         console.print("weighing the layer for Lambda …")
         rows += size.measure(folder)
     if "--quick" not in sys.argv:

@@ -60,16 +60,17 @@ def measure(layer: Path) -> list[Row]:
                     "SALLYPORT_LOCAL_STS_ENDPOINTS": f"{worlds.REGION}={url}",
                 }
                 # The answers first: a signed request is good for five minutes.
-                rows += [*_answers(name, env, saved), _init(name, env)]
-                rows.append(_init(name, env | {"SALLYPORT_TRACING": "true"}, traced=True))
+                rows += [*_answers(name, env, saved), init(name, env)]
+                rows.append(init(name, env | {"SALLYPORT_TRACING": "true"}, traced=True))
     return rows
 
 
-def _init(name: str, env: dict[str, str], *, traced: bool = False) -> Row:
+def init(name: str, env: dict[str, str], *, traced: bool = False) -> Row:
+    """Start the function and, in turn, what its budget is measured by."""
     floors, products = [], []
     for _ in range(STARTS):
-        floors.append(_start(FLOOR, env))
-        products.append(_start(INIT, env))
+        floors.append(once(FLOOR, env))
+        products.append(once(INIT, env))
     ratio = median(products) / median(floors)
     return Row(
         f"init, {name}{', traced' if traced else ''}",
@@ -81,7 +82,8 @@ def _init(name: str, env: dict[str, str], *, traced: bool = False) -> Row:
     )
 
 
-def _start(code: str, env: dict[str, str]) -> float:
+def once(code: str, env: dict[str, str]) -> float:
+    """Return the seconds from a process's start to its end."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-S", "-c", code], env=env, check=True, timeout=60)
     return time.perf_counter() - begin

@@ -56,13 +56,13 @@ def ensure(cloud: Cloud, deployment: Deployment) -> None:
                 Username=person.email,
                 UserAttributes=[{"Name": key, "Value": value} for key, value in attributes.items()],
                 # Cognito would make one that fits the pool's policy; the emulator's own does not.
-                TemporaryPassword=_password(cloud),
+                TemporaryPassword=password(cloud),
                 MessageAction="SUPPRESS",
             )
         except found.exceptions.UsernameExistsException:
             continue
         found.admin_set_user_password(
-            UserPoolId=pool, Username=person.email, Password=_password(cloud), Permanent=True
+            UserPoolId=pool, Username=person.email, Password=password(cloud), Permanent=True
         )
 
 
@@ -90,7 +90,7 @@ def by_password(cloud: Cloud, deployment: Deployment, person: Person) -> dict[st
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={
             "USERNAME": person.email,
-            "PASSWORD": _password(cloud),
+            "PASSWORD": password(cloud),
             "SECRET_HASH": secret_hash(cloud, deployment, person.email),
         },
     )
@@ -132,7 +132,7 @@ def on_the_pages(cloud: Cloud, deployment: Deployment, person: Person) -> dict[s
     }
     form = _Form()
     form.feed(_ask(f"{cloud.proxy}/oauth2/authorize?{urlencode(asked)}")[1])
-    filled = form.hidden | {"username": person.email, "password": _password(cloud)}
+    filled = form.hidden | {"username": person.email, "password": password(cloud)}
     location, page = _ask(f"{cloud.proxy}/login", filled)
     came_back = parse_qs(urlsplit(location).query)
     if not location.startswith(f"{CALLBACK}?") or came_back.get("state") != [state]:
@@ -175,8 +175,8 @@ def refusal(error: ClientError) -> str:
     return str(error.response["Error"]["Message"])
 
 
-def _password(cloud: Cloud) -> str:
-    # One for all of them: what sets these users apart is not that they know it.
+def password(cloud: Cloud) -> str:
+    """Return the users' password: one for all, because what sets them apart is not that they know it."""
     file = cloud.state.folder / "pool-password"
     if not file.exists():
         file.touch(mode=0o600)

@@ -1,15 +1,19 @@
 """``sallyport credential-process …``: credentials on standard output, in the form that AWS's tools read."""
 
 import json
+from typing import Annotated
 
 import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import epilog
-from sallyport_cli.workload.command import Flags, tell, tracer, with_options
-from sallyport_cli.workload.options import AZURE, COGNITO, DEBUG, NO_CACHE, PROFILE, TOKEN_FILE, X509
+from sallyport_cli.source_options import Asked, with_identity
+from sallyport_cli.workload.command import tell, tracer
+from sallyport_cli.workload.hand_out import hand_out
+from sallyport_cli.workload.options import AZURE, COGNITO, DEBUG, NO_CACHE, TOKEN_FILE, X509
 
-_SWITCHES = (PROFILE, NO_CACHE, DEBUG)
+NoCache = Annotated[bool, typer.Option(f"--{NO_CACHE.name}", help=NO_CACHE.help)]
+Debug = Annotated[bool, typer.Option(f"--{DEBUG.name}", help=DEBUG.help)]
 
 app = typer.Typer(
     name="credential-process",
@@ -32,72 +36,71 @@ def main() -> None:
     """
 
 
-@app.command(
-    name=AZURE,
-    epilog=epilog(
-        "sallyport credential-process azure --endpoint https://… --role-arn arn:… --audience api://…",
-        "sallyport credential-process azure --profile reader --client-id 00000000-…",
-    ),
-)
-@with_options(AZURE, *_SWITCHES)
-def azure(flags: Flags) -> None:
+def azure(*, asked: Asked, no_cache: NoCache = False, debug: Debug = False) -> None:
     """Be this machine's managed identity: a VM, App Service, Container Apps, Arc, or a pod in AKS.
 
     Where a machine has several user-assigned identities, one of --client-id, --object-id and --mi-res-id
     says which. Needs Microsoft's library: pipx install 'sallyport[azure]'.
     """
-    _print(AZURE, flags)
+    _print(asked, no_cache=no_cache, debug=debug)
 
 
-@app.command(
+def x509(*, asked: Asked, no_cache: NoCache = False, debug: Debug = False) -> None:
+    """Sign a request with a certificate's key, as clients of IAM Roles Anywhere do.
+
+    An endpoint that cannot be reached, an answer of 5xx and throttling are tried three times, a refusal
+    once.
+    """
+    _print(asked, no_cache=no_cache, debug=debug)
+
+
+def token_file(*, asked: Asked, no_cache: NoCache = False, debug: Debug = False) -> None:
+    """Be whoever the token in a file says: of Kubernetes, a CI job, or anything else that keeps one fresh."""
+    _print(asked, no_cache=no_cache, debug=debug)
+
+
+def cognito(*, asked: Asked, no_cache: NoCache = False, debug: Debug = False) -> None:
+    """Be an app client of an Amazon Cognito user pool, or the user whose refresh token is in a file.
+
+    A program that signs users in can leave its token in a file for `token-file` instead.
+    """
+    _print(asked, no_cache=no_cache, debug=debug)
+
+
+def _print(asked: Asked, *, no_cache: bool, debug: bool) -> None:
+    with ending(as_json=False):
+        from sallyport_cli.workload.supply import supply  # noqa: PLC0415 - heavy
+
+        flags = {**asked.flags, **({NO_CACHE.name: "yes"} if no_cache else {})}
+        found = supply(asked.source, flags, say=tell, trace=tracer(debug=debug))()
+        hand_out(json.dumps(found.to_credential_process()))
+
+
+app.command(
+    name=AZURE,
+    epilog=epilog(
+        "sallyport credential-process azure --endpoint https://… --role-arn arn:… --audience api://…",
+        "sallyport credential-process azure --profile reader --client-id 00000000-…",
+    ),
+)(with_identity(azure, AZURE))
+app.command(
     name=X509,
     epilog=epilog(
         "sallyport credential-process x509 --certificate host.pem --private-key host.key "
         "--endpoint https://… --trust-anchor-arn arn:… --profile-arn arn:… --role-arn arn:…",
         "pass show host.key | sallyport credential-process x509 --certificate host.pem --private-key - …",
     ),
-)
-@with_options(X509, *_SWITCHES)
-def x509(flags: Flags) -> None:
-    """Sign a request with a certificate's key, as clients of IAM Roles Anywhere do.
-
-    An endpoint that cannot be reached, an answer of 5xx and throttling are tried three times, a refusal
-    once.
-    """
-    _print(X509, flags)
-
-
-@app.command(
+)(with_identity(x509, X509))
+app.command(
     name=TOKEN_FILE,
     epilog=epilog(
         "sallyport credential-process token-file --endpoint https://… --role-arn arn:… --token-file token",
     ),
-)
-@with_options(TOKEN_FILE, *_SWITCHES)
-def token_file(flags: Flags) -> None:
-    """Be whoever the token in a file says: of Kubernetes, a CI job, or anything else that keeps one fresh."""
-    _print(TOKEN_FILE, flags)
-
-
-@app.command(
+)(with_identity(token_file, TOKEN_FILE))
+app.command(
     name=COGNITO,
     epilog=epilog(
         "sallyport credential-process cognito --token-endpoint https://<domain>/oauth2/token --client-id … "
         "--client-secret-file secret --endpoint https://… --role-arn arn:…",
     ),
-)
-@with_options(COGNITO, *_SWITCHES)
-def cognito(flags: Flags) -> None:
-    """Be an app client of an Amazon Cognito user pool, or the user whose refresh token is in a file.
-
-    A program that signs users in can leave its token in a file for `token-file` instead.
-    """
-    _print(COGNITO, flags)
-
-
-def _print(source: str, flags: Flags) -> None:
-    with ending(as_json=False):
-        from sallyport_cli.workload.supply import supply  # noqa: PLC0415 - heavy
-
-        found = supply(source, flags, say=tell, trace=tracer(flags))()
-        typer.echo(json.dumps(found.to_credential_process()))
+)(with_identity(cognito, COGNITO))

@@ -396,7 +396,6 @@ def _given(record: Mapping[str, Any], *, is_simulated: bool) -> Iterable[Line]:
             "tags": [f"{_text(key)}={_text(value)}" for key, value in tags.items()],
             "transitive": grant.get("transitive"),
             "policy sha256": grant.get("policy_sha256"),
-            "session policy": grant.get("policy"),
             "policy arns": grant.get("policy_arns"),
         },
         None,

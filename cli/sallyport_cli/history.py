@@ -116,4 +116,4 @@ def _of_journal(entry: Mapping[str, str]) -> Entry:
 
 def _short(arn: str) -> str:
     """Return what people call whoever an ARN names: everything behind the first slash."""
-    return arn.partition("/")[2] or arn
+    return arn.partition("/")[2] or arn.rpartition(":")[2]

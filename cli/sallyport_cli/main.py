@@ -1,9 +1,22 @@
 """The command's entry point: which commands there are, and how every one of them ends."""
 
+from typing import Annotated
+
 import typer
 
-from sallyport_cli import credential_process, explain, logout, simulate, trust
+from sallyport_cli import (
+    configure,
+    credential_process,
+    doctor,
+    exec_command,
+    explain,
+    logout,
+    simulate,
+    trust,
+    update,
+)
 from sallyport_cli.failure import epilog
+from sallyport_cli.serve.command import serve
 
 app = typer.Typer(
     name="sallyport",
@@ -16,6 +29,8 @@ app = typer.Typer(
 )
 app.add_typer(trust.app, name="trust")
 app.add_typer(credential_process.app, name="credential-process")
+app.add_typer(configure.app, name="configure")
+app.add_typer(doctor.app, name="doctor")
 app.command(
     name="explain",
     epilog=epilog(
@@ -27,10 +42,45 @@ app.command(name="logout", epilog=epilog("sallyport logout --profile reader", "s
     logout.logout
 )
 app.command(name="simulate", epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command(
+    name="serve",
+    epilog=epilog(
+        "sallyport serve --profile reader",
+        "sallyport serve --source azure --endpoint https://… --role-arn arn:… --audience api://… --imds",
+    ),
+)(serve)
+app.command(
+    name="update",
+    epilog=epilog(
+        "sallyport update --profile reader --aws-profile reader", "sallyport update --profile reader --once"
+    ),
+)(update.update)
+app.command(
+    name="exec",
+    context_settings={"allow_interspersed_args": False},
+    epilog=epilog(
+        "sallyport exec --profile reader -- aws s3 ls",
+        "sallyport exec --profile reader --serve -- python worker.py",
+    ),
+)(exec_command.exec_command)
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer's way to call it
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and for this alone
+
+        typer.echo(f"sallyport {version('sallyport')}")
+        raise typer.Exit
 
 
 @app.callback()
-def main() -> None:
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
     """Trade an outside identity for short-lived AWS credentials."""
 
 

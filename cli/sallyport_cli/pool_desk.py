@@ -120,13 +120,19 @@ def refuse_errors(findings: Sequence[PoolFinding]) -> None:
         )
 
 
-def end_with(findings: Iterable[PoolFinding]) -> None:
-    """End a check of its own with its exit code.
+def end_with(findings: Iterable[PoolFinding], words: str = "") -> None:
+    """End a check of its own if something is an error; all of it was printed before.
+
+    Args:
+        findings: what was found.
+        words: what to say last; empty for a document.
 
     Raises:
-        Exit: something is an error; all of it was printed before.
+        Exit: with the exit code of what is refused.
     """
     if any(one.severity == Severity.ERROR.value for one in findings):
+        if words:
+            say(words, style="bold red")
         raise typer.Exit(Exit.REFUSED)
 
 

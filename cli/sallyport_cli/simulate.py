@@ -119,13 +119,14 @@ def simulate(  # noqa: PLR0913 - a command has as many arguments as options
         if token is not None:
             found = inputs.simulated_token(source, token, wanted, now, is_now=at is None)
         elif certificate is not None:
-            leaf, others = inputs.certificates(certificate, intermediates)
+            presented = inputs.certificates(certificate, intermediates)
             anchor = inputs.anchor_for(source, trust_anchor, wanted)
-            found = inputs.of_certificate(source, leaf, others, anchor, wanted, now)
+            found = inputs.of_certificate(source, presented, anchor, wanted, now)
         record = found.record()
         code = Exit.OK if found.outcome == "granted" else Exit.DENIED
         if json_:
             say_json({**record, "exit_code": int(code)})
         else:
             say_lines(explanation(record, source="simulation"))
+            say_lines(inputs.policy_lines(found))
         raise typer.Exit(code)

@@ -33,6 +33,7 @@ from sallyport.model import (
     Secret,
     X509Anchor,
 )
+from sallyport.proof.certificates import read
 from sallyport.proof.oidc import parse
 from sallyport.trust.decide import authorize
 from sallyport_cli.stand_in import presumed_holder, presumed_keys, presumed_signature
@@ -40,14 +41,18 @@ from sallyport_cli.trust_source import TrustSource, not_refreshed
 
 ROUTE = "simulation"
 
-TOKEN_ASSUMED = (
+UNCHECKED_SIGNATURE = (
     "the token's signature was not checked, and anybody can write such a token. What follows is what "
     "would be decided if its issuer had signed it."
 )
-HOLDER_ASSUMED = (
+UNSEEN_KEY = (
     "a certificate is public, and there is no request that its key signed. What follows is what would be "
     "decided if whoever asks held the key."
 )
+
+
+Presented = tuple[x509.Certificate, tuple[x509.Certificate, ...]]
+"""A certificate, and those that a client would send with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +228,7 @@ def of_token(source: TrustSource, token: str, wanted: Wanted, now: datetime, *, 
         is_now: whether that is the present.
     """
     draft = _draft(wanted, now)
-    assumed = TOKEN_ASSUMED if source.keys is None else ""
+    assumed = UNCHECKED_SIGNATURE if source.keys is None else ""
     empty = _Simulation(source, wanted, now, assumed)
     try:
         unverified = parse(token)
@@ -241,10 +246,9 @@ def of_token(source: TrustSource, token: str, wanted: Wanted, now: datetime, *, 
     return empty.decided(identified.identity, identified.anchor, Secret(token))
 
 
-def of_certificate(  # noqa: PLR0913 - what is presented, to whom, for what, when
+def of_certificate(
     source: TrustSource,
-    leaf: x509.Certificate,
-    others: tuple[x509.Certificate, ...],
+    presented: Presented,
     anchor: X509Anchor,
     wanted: Wanted,
     now: datetime,
@@ -253,23 +257,24 @@ def of_certificate(  # noqa: PLR0913 - what is presented, to whom, for what, whe
 
     Args:
         source: trust.
-        leaf: the certificate.
-        others: what a client would send with it.
+        presented: the certificate, and what a client would send with it.
         anchor: which the request would name.
         wanted: what is asked for.
         now: the time of the exchange.
     """
     anchor, unknown = source.without_unknown_lists(anchor)
-    simulation = _Simulation(source, wanted, now, HOLDER_ASSUMED)
+    simulation = _Simulation(source, wanted, now, UNSEEN_KEY)
     if unknown:
         simulation.notes.append(
             f"REVOCATION WAS NOT CHECKED against {', '.join(unknown)}: only the keys table knows "
             "(--keys-table)"
         )
     try:
-        identity = presumed_holder(leaf, others, anchor, source.revocations, now)
+        identity = presumed_holder(*presented, anchor, source.revocations, now)
     except SallyportError as error:
-        return simulation.ended(error, _draft(wanted, now))
+        draft = _draft(wanted, now)
+        draft.claimed = _said(presented[0])
+        return simulation.ended(error, draft)
     return simulation.decided(identity, anchor, Secret(""))
 
 
@@ -310,9 +315,9 @@ class _Simulation:
         except SallyportError as error:
             return replace(self._base, error=error, identity=identity, notes=(*identity.notes, *self.notes))
         outcome = decision.outcome
-        error: SallyportError | None = None
+        denied: SallyportError | None = None
         if isinstance(outcome, Denial):
-            error = DeniedError(outcome.reason, outcome.detail, cure=outcome.cure)
+            denied = DeniedError(outcome.reason, outcome.detail, cure=outcome.cure)
         else:
             self.notes += [*outcome.notes, *_beyond(outcome, anchor)]
         keys = {one.key for profile in decision.trace for one in profile.conditions}
@@ -320,7 +325,7 @@ class _Simulation:
             self.notes.append("a condition looks at request:SourceIp and no address was given (--source-ip)")
         return replace(
             self._base,
-            error=error,
+            error=denied,
             identity=identity,
             decision=decision,
             notes=(*identity.notes, *self.notes),
@@ -362,6 +367,17 @@ def _draft(wanted: Wanted, now: datetime) -> RecordDraft:
     return RecordDraft(
         id=ExchangeId("simulated"), time=now, route=ROUTE, source_ip=wanted.source_ip, user_agent=""
     )
+
+
+def _said(leaf: x509.Certificate) -> dict[str, str]:
+    """Return what a certificate that would not be accepted says of itself, as far as it can be read."""
+    said = {"serial": f"{leaf.serial_number:x}"}
+    for name, look in (("subject", lambda: leaf.subject), ("issuer", lambda: leaf.issuer)):
+        try:
+            said[name] = read(look).rfc4514_string()
+        except ValueError:
+            continue
+    return said
 
 
 def _request(wanted: Wanted) -> dict[str, Any]:

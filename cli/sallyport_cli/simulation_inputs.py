@@ -1,6 +1,8 @@
 """What a simulation is given: a time, a wish, trust, and a token or certificates."""
 
+import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +18,8 @@ from sallyport.proof.oidc import MAX_TOKEN_CHARS
 from sallyport.trust.limits import MAX_BUNDLE_BYTES
 from sallyport_cli import desk
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import shown
-from sallyport_cli.simulation import Simulated, Wanted, checked, of_certificate, of_token
+from sallyport_cli.output import Line, shown
+from sallyport_cli.simulation import Presented, Simulated, Wanted, checked, of_certificate, of_token
 from sallyport_cli.trust_file import read
 from sallyport_cli.trust_source import TrustSource, of_file, of_tables
 
@@ -27,6 +29,7 @@ __all__ = [
     "jwks",
     "moment",
     "of_certificate",
+    "policy_lines",
     "simulated_token",
     "source_of_file",
     "source_of_tables",
@@ -149,9 +152,7 @@ def simulated_token(
     return replace(found, notes=(*found.notes, note))
 
 
-def certificates(
-    path: Path, intermediates: Path | None
-) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+def certificates(path: Path, intermediates: Path | None) -> Presented:
     """Return a certificate and those that a client would send with it.
 
     Raises:
@@ -175,6 +176,17 @@ def _bundle(path: Path) -> list[x509.Certificate]:
             cure="PEM begins with -----BEGIN CERTIFICATE-----; convert DER with `openssl x509 -inform der`.",
         )
     return found
+
+
+def policy_lines(found: Simulated) -> Iterator[Line]:
+    """Yield the session policy of a grant as it would go to STS, whole and indented."""
+    if found.grant is None or found.grant.policy is None:
+        return
+    yield Line("")
+    yield Line("session policy", "bold")
+    for line in json.dumps(json.loads(found.grant.policy), indent=2, ensure_ascii=True).splitlines():
+        # As long as STS takes at the most, so that nothing is cut.
+        yield Line(f"  {line}", "", 6)
 
 
 def anchor_for(source: TrustSource, name: str | None, asked: Wanted) -> X509Anchor:

@@ -4,12 +4,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.workload.options import OPTIONS, PROFILE, SOURCES, Option, options_of
+from sallyport_cli.workload.options import OPTIONS, PROFILE, Option, options_of
+
+Source = Literal["azure", "x509", "token-file", "cognito"]
+"""The sources of ``workload.options``, as a command's option takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,6 @@ def with_identity(command: Callable[..., None], source: str | None = None) -> Ca
     @wraps(command)
     def run(**given: Any) -> None:  # noqa: ANN401 - what typer gives
         said = source or given.pop("source", None)
-        if said is not None and said not in SOURCES:
-            raise CommandError(
-                "wrong-usage",
-                "There is no such source of identities.",
-                cure=f"--source is one of {', '.join(SOURCES)}.",
-                exit_code=Exit.USAGE,
-            )
         flags = {one.name: given.pop(name) for name, one in named.items()}
         asked = Asked(said, {name: str(value) for name, value in flags.items() if value is not None})
         command(asked=asked, **given)
@@ -52,23 +48,35 @@ def with_identity(command: Callable[..., None], source: str | None = None) -> Ca
     own = [one for name, one in inspect.signature(command).parameters.items() if name != "asked"]
     extra = [_parameter(name, one) for name, one in named.items()]
     if source is None:
-        which = typer.Option(
-            "--source",
-            metavar="|".join(SOURCES),
-            help="Where the identity comes from; by default as the profile says.",
-        )
-        extra.insert(0, _keyword("source", which))
+        text = "Where the identity comes from; by default as the profile says."
+        extra.insert(0, _keyword("source", typer.Option("--source", help=text), Source))
     whole = [*own, *extra]
     run.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in whole}
     return run
 
 
+def keeps_asking(asked: Asked) -> None:
+    """Refuse what can be read only once, for a command that asks again and again.
+
+    Raises:
+        CommandError: the key comes from standard input.
+    """
+    if asked.flags.get("private-key") == "-":
+        raise CommandError(
+            "wrong-usage",
+            "A private key from standard input is gone when credentials are renewed.",
+            cure="Give a file to --private-key, or the key's text in SALLYPORT_PRIVATE_KEY_PEM.",
+            exit_code=Exit.USAGE,
+        )
+
+
 def _parameter(name: str, option: Option) -> inspect.Parameter:
-    return _keyword(name, typer.Option(f"--{option.name}", metavar=option.metavar, help=option.help))
+    text = f"{option.help} [{', '.join(option.variables)}]"
+    return _keyword(name, typer.Option(f"--{option.name}", metavar=option.metavar, help=text))
 
 
-def _keyword(name: str, option: Any) -> inspect.Parameter:  # noqa: ANN401 - typer's own
+def _keyword(name: str, option: Any, kind: Any = str) -> inspect.Parameter:  # noqa: ANN401 - typer's own
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )

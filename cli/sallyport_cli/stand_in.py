@@ -64,17 +64,17 @@ def presumed_keys(token: str, anchor: OidcAnchor, now: datetime) -> StoredKeys:
     """Return the keys under which ``presumed_signature`` verifies, as if they had just been fetched."""
     found = parse(token)
     key = _key(found.alg).public_key()
-    kty = "EC" if isinstance(key, ec.EllipticCurvePublicKey) else "RSA"
-    keys = KeySet((VerificationKey(found.kid, kty, None, key),))
+    is_ec = isinstance(key, ec.EllipticCurvePublicKey)
+    keys = KeySet((VerificationKey(found.kid, "EC" if is_ec else "RSA", None, key),))
     return PresumedKeys(issuer=anchor.issuer, jwks=dump_jwks(keys), fetched_at=int(now.timestamp()))
 
 
 def token_of(claims: Mapping[str, JsonValue], algorithm: str) -> str:
-    """Return a token with these claims, signed with this process's own key."""
+    """Return a token with these claims, whose signature ``presumed_signature`` has yet to make."""
     header = {"alg": algorithm, "kid": KEY_ID, "typ": "JWT"}
     parts = [base64url.encode(json.dumps(part).encode()) for part in (header, dict(claims))]
-    # The signature is made anew by ``presumed_signature``; a token without any has no legal form.
-    return presumed_signature(".".join([*parts, base64url.encode(b"none")]))
+    # A token without any signature has no legal form.
+    return ".".join([*parts, base64url.encode(b"none")])
 
 
 def presumed_holder(

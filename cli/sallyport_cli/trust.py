@@ -134,8 +134,8 @@ def validate(
             say(shown(f"    {warning.cure}"), hang=4)
         apply_words.say_warnings(checked.warnings)
         pool_desk.say_findings(findings, sys.stdout)
+        pool_desk.end_with(findings, f"{shown(file)} is valid, but would not be applied.")
         say(f"{shown(file)} is valid: {desk.in_words(counts)}.", style="green")
-        pool_desk.end_with(findings)
 
 
 @app.command(

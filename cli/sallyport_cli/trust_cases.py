@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from cryptography import x509
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -20,7 +19,15 @@ from sallyport.model import OidcAnchor, X509Anchor
 from sallyport.proof.oidc import MAX_TIME
 from sallyport_cli.failure import CommandError
 from sallyport_cli.output import shown
-from sallyport_cli.simulation import Simulated, Wanted, checked, of_certificate, of_token, policy_digest
+from sallyport_cli.simulation import (
+    Presented,
+    Simulated,
+    Wanted,
+    checked,
+    of_certificate,
+    of_token,
+    policy_digest,
+)
 from sallyport_cli.simulation_inputs import certificates, moment
 from sallyport_cli.stand_in import token_of
 from sallyport_cli.strict_yaml import MAX_PROBLEMS, LocatedProblem, Path, Positions, parse
@@ -136,8 +143,11 @@ class _Reader:
         for index, case in enumerate(cases if isinstance(cases, list) else ()):
             name = case.get("name") if isinstance(case, dict) else None
             if isinstance(name, str) and names.setdefault(name, index) != index:
-                path: Path = ("cases", index, "name")
-                self.refuse(path, "another case has this name", "give every case a name of its own")
+                self.refuse(
+                    ("cases", index, "name"),
+                    "another case has this name",
+                    "give every case a name of its own",
+                )
 
     def cases(self, now: datetime) -> Iterator[Case]:
         at = self._document.get("at")
@@ -246,10 +256,10 @@ def run(case: Case, source: TrustSource) -> Result:
         if not isinstance(anchor, X509Anchor) or case.certificate is None:
             return _another_kind(case, "tokens")
         try:
-            leaf, others = _certificates(case.certificate, case.intermediates)
+            presented = _certificates(case.certificate, case.intermediates)
         except CommandError as error:
             return Result(case=case, simulated=None, differences=(error.detail,))
-        found = of_certificate(source, leaf, others, anchor, case.wanted, case.at)
+        found = of_certificate(source, presented, anchor, case.wanted, case.at)
     return Result(case=case, simulated=found, differences=tuple(_differences(case, found)))
 
 
@@ -305,9 +315,7 @@ def _algorithm(anchor: OidcAnchor) -> str:
 
 # The same few certificates ask in many cases.
 @cache
-def _certificates(
-    path: FilePath, intermediates: FilePath | None
-) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+def _certificates(path: FilePath, intermediates: FilePath | None) -> Presented:
     return certificates(path, intermediates)
 
 

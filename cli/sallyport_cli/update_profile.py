@@ -78,6 +78,9 @@ def _edited(data: bytes, profile: str, wanted: Mapping[str, str]) -> bytes:
     place = next((at for at, name in _headers(lines) if name == profile.encode()), None)
     if place is None:
         gap = b"" if not data else end_of_line if data.endswith((b"\n", b"\r")) else end_of_line * 2
+        if data.endswith(b"\r"):
+            # A lone return is a line's end; with a line feed behind it, it would be another's.
+            gap = b"\r\n"
         return data + gap + b"[" + profile.encode() + b"]" + end_of_line + _written(wanted, b"", end_of_line)
     stop = next((at for at, _ in _headers(lines) if at > place), len(lines))
     head, section, rest = lines[: place + 1], lines[place + 1 : stop], lines[stop:]

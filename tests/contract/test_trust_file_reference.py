@@ -39,12 +39,18 @@ def test_every_example_of_the_reference_is_a_valid_trust_file(number: int) -> No
 
 
 def test_the_reference_has_an_example_for_each_promised_issuer_and_for_certificates() -> None:
-    promised = ("sts.windows.net", "token.actions.githubusercontent.com", "cluster-a", "gitlab.com")
+    promised = (
+        "sts.windows.net",
+        "token.actions.githubusercontent.com",
+        "cluster-a",
+        "gitlab.com",
+        "cognito-idp",
+    )
     for anchor in (*promised, "kind: x509"):
         assert any(anchor in example for example in EXAMPLES), anchor
 
 
-@pytest.mark.parametrize("part", ["oidc", "x509", "profile"])
+@pytest.mark.parametrize("part", ["oidc", "x509", "profile", "user_pool", "pool_client", "pool_tag"])
 def test_every_field_stands_in_the_reference(part: str) -> None:
     for field in SCHEMA["$defs"][part]["properties"]:
         assert f"| `{field}` |" in REFERENCE, field

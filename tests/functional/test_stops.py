@@ -1,4 +1,4 @@
-"""What `sallyport trust disable` writes stops sessions within the stated time, for tokens and certificates."""
+"""What `sallyport trust disable` writes stops tokens and certificates within the stated time."""
 
 from collections.abc import Callable
 

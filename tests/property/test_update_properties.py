@@ -114,19 +114,19 @@ def test_twice_is_once(data: bytes, profile: str) -> None:
 @example(b"[work]\n[work]\n", "work")
 @example(b"region = x\n", "work")
 @example(b"[work]\nregion\n", "work")
-def test_any_bytes_are_changed_or_refused_without_being_shown(data: bytes, profile: str) -> None:
+def test_any_bytes_are_changed_or_refused(data: bytes, profile: str) -> None:
     try:
         after = with_profile(data, profile, VALUES)
-    except UnreadableError as error:
-        assert "\n" not in str(error)
+    except UnreadableError:
         return
     assert after.count(VALUES[1].encode()) >= 1
 
 
 def test_what_awss_tools_cannot_read_is_left_alone() -> None:
-    for data in (b"region = x\n", b"[a]\n[a]\n", b"[a]\nx = 1\nX = 2\n", b"\xff", b"[DEFAULT]\nx = 1\n[a]\n"):
-        with pytest.raises(UnreadableError):
+    for data in (b"s3cret = x\n", b"[a]\n[a]\n", b"[a]\nx = 1\nX = 2\n", b"\xff", b"[DEFAULT]\nx = 1\n[a]\n"):
+        with pytest.raises(UnreadableError) as caught:
             with_profile(data, "work", VALUES)
+        assert "s3cret" not in str(caught.value)
 
 
 @given(st.text(max_size=20))

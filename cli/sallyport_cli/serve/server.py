@@ -71,7 +71,7 @@ class Server:
                 self._listeners.append(_listen(address, port))
                 port = self._listeners[0].getsockname()[1]
         except OSError as error:
-            self._close()
+            self.close()
             raise CommandError(
                 "cannot-listen",
                 f"Cannot listen on {shown(address)} port {port}: {error.strerror or type(error).__name__}.",
@@ -91,13 +91,14 @@ class Server:
     ) -> None:
         self._waker.close()
         self._thread.join()
-        self._close()
+        self.close()
         self._wake.close()
         end = time.monotonic() + STOP_SECONDS
         for thread in list(self._working):
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give the addresses back; also where there was no ``with``."""
         for listener in self._listeners:
             listener.close()
 

@@ -15,7 +15,6 @@ Nothing that happens to the cache itself keeps anybody from asking the exchange.
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -24,7 +23,9 @@ from typing import Any, Final
 
 from sallyport_cli.output import shown
 from sallyport_cli.workload import folder as folders
+from sallyport_cli.workload.config import ConfigError, config_file, parse_profiles, read_config
 from sallyport_cli.workload.entry import Entry, dump
+from sallyport_cli.workload.memo import ENDING, keep_profiles
 from sallyport_cli.workload.problem import ExchangeError
 from sallyport_cli.workload.request import Wish
 from sallyport_cli.workload.session import SessionCredentials
@@ -45,8 +46,9 @@ PAUSE_MS: Final = 30_000
 """How long nobody tries again after a renewal that failed while credentials are still valid: an endpoint
 that is away must not cost every call its timeouts."""
 
-LEFT_OVER_MS: Final = 600_000
-"""Age from which a half-written file is one that somebody was killed over."""
+LEFT_OVER: Final = {folders.HALF_WRITTEN: 600, ENDING: 86_400}
+"""Seconds. A file that is half-written for so long is one that somebody was killed over. What profiles
+said a day ago is either written again or not wanted any more."""
 
 Say = Callable[[str], None]
 Clock = Callable[[], datetime]
@@ -88,6 +90,8 @@ class Cache:
         begun = _ms(clock())
         key = wish.key()
         with self._open() as folder:
+            if folder is not None:
+                _remember_profiles(folder)
             if folder is None or not wish.can_be_kept:
                 return wish.exchange(clock=clock, trace=self._trace)
             entry = folders.read_entry(folder, key)
@@ -152,24 +156,20 @@ class Cache:
         document = json.dumps(found.to_credential_process())
         entry = Entry(key, now, _ms(found.ends), json.dumps(wish.about()), document)
         self._sweep(folder)
-        temporary = f"{key}.{secrets.token_hex(8)}.new"
         try:
-            _write(folder, temporary, dump(entry))
-            os.replace(temporary, folders.file_name(key), src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
+            folders.write_file(folder, folders.file_name(key), dump(entry))
         except OSError as error:
             self._say(f"warning: the credentials cannot be kept in {shown(self._path)}: {error.strerror}")
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
 
     @staticmethod
     def _sweep(folder: int) -> None:
         """Take away what somebody was killed over."""
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):
-                if name.endswith(".new"):
+                limit = LEFT_OVER.get(name[name.rfind(".") :])
+                if limit is not None:
                     age = time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
-                    if age * 1_000 > LEFT_OVER_MS:
+                    if age > limit:
                         os.unlink(name, dir_fd=folder)
 
     @contextlib.contextmanager
@@ -217,6 +217,15 @@ def _make_folder(path: Path) -> int:
     return folders.open_folder(str(path))
 
 
+def _remember_profiles(folder: int) -> None:
+    """Spare the next call what reading them takes."""
+    with contextlib.suppress(OSError, ConfigError):
+        path = config_file(os.environ)
+        data = read_config(path)
+        if data is not None:
+            keep_profiles(folder, data, parse_profiles(data, path))
+
+
 def _try_lock(folder: int, name: str) -> int | None:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     lock = os.open(name, flags, 0o600, dir_fd=folder)
@@ -232,14 +241,6 @@ def _try_lock(folder: int, name: str) -> int | None:
         raise
     os.close(lock)
     return None
-
-
-def _write(folder: int, name: str, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as stream:  # noqa: PTH123
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _read(entry: Entry) -> SessionCredentials | None:

@@ -1,9 +1,16 @@
 """What was said, wherever it was said: options before variables before the profile in ``config.toml``."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
 
 from sallyport_cli.workload.options import OPTIONS, PROFILE, SOURCES, Option, options_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `collections` is not for free
+    from collections.abc import Callable, Mapping
+
+    Profiles = Mapping[str, Mapping[str, str]]
 
 DEFAULT_PROFILE = "default"
 """The profile that is taken where none is named, if there is one."""
@@ -63,25 +70,44 @@ def config_file(environment: Mapping[str, str]) -> str:
     return os.path.join(base, "sallyport", "config.toml")  # noqa: PTH118
 
 
-def read_profiles(path: str) -> Mapping[str, Mapping[str, str]]:
-    """Return every profile's settings, as they are written.
+def read_profiles(path: str) -> Profiles:
+    """Return every profile's settings, as they are written; none where there is no file.
 
     Raises:
         ConfigError: the file is there and cannot be understood.
     """
+    data = read_config(path)
+    return {} if data is None else parse_profiles(data, path)
+
+
+def read_config(path: str) -> bytes | None:
+    """Return the file, or ``None`` if there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123
+        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib is not for free
             data = stream.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError:
-        return {}
+        return None
     except OSError as error:
         raise ConfigError(
             "config-unreadable", f"{path} cannot be read: {error.strerror}.", "Check who may read it."
         ) from None
-    import tomllib  # noqa: PLC0415 - only where there is a file
-
     if len(data) > MAX_CONFIG_BYTES:
         raise ConfigError("config-malformed", f"{path} is too large to be right.", "Correct it.")
+    return data
+
+
+def parse_profiles(data: bytes, path: str) -> Profiles:
+    """Return what the file says.
+
+    Raises:
+        ConfigError: it is malformed.
+    """
+    import tomllib  # noqa: PLC0415 - takes longer than a cached call
+
     try:
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
@@ -120,20 +146,26 @@ def _profile(name: str, values: object, path: str) -> Mapping[str, str]:
     return {key: str(value) for key, value in values.items()}
 
 
-def settle(source: str | None, flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+def settle(
+    source: str | None,
+    flags: Mapping[str, str],
+    environment: Mapping[str, str],
+    read: Callable[[str], Profiles] = read_profiles,
+) -> Settings:
     """Return what is asked for.
 
     Args:
         source: where the identity comes from; ``None`` leaves it to the profile.
         flags: options by name, ``profile`` among them; as they were typed.
         environment: variables.
+        read: reads a file's profiles.
 
     Raises:
         ConfigError: the profile is missing, malformed or of another source.
     """
     named = flags.get(PROFILE.name) or environment.get(PROFILE.variables[0])
     path = config_file(environment)
-    profiles = read_profiles(path)
+    profiles = read(path)
     if named and named not in profiles:
         raise ConfigError(
             "profile-missing",

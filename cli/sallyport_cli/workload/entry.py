@@ -4,7 +4,7 @@ Lines of text with a checksum behind them, so that whoever has only to pass cred
 parser. Times are whole milliseconds since 1970 by this machine's clock.
 """
 
-from hashlib import sha256
+from sallyport_cli.workload.digest import digest
 
 VERSION = "sallyport credentials 1"
 
@@ -77,7 +77,7 @@ def dump(entry: Entry) -> bytes:
     """Return the file."""
     lines = (VERSION, entry.key, str(entry.obtained), str(entry.ends), entry.about, entry.document)
     text = "".join(f"{line}\n" for line in lines).encode()
-    return text + sha256(text).hexdigest().encode() + b"\n"
+    return text + digest(text).encode() + b"\n"
 
 
 def load(data: bytes, key: str) -> Entry | None:

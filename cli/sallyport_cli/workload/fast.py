@@ -4,12 +4,17 @@ It understands less than the command line and never something else: what it does
 leaves to the command, which then does all of it again.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
 from sallyport_cli.workload.config import ConfigError, settle
 from sallyport_cli.workload.folder import cache_folder, open_folder, read_entry
 from sallyport_cli.workload.marks import UNREADABLE, key_of, marks
+from sallyport_cli.workload.memo import kept_profiles
 from sallyport_cli.workload.options import PROFILE, SOURCES, options_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `collections` is not for free
+    from collections.abc import Mapping, Sequence
 
 COMMAND = "credential-process"
 
@@ -27,13 +32,14 @@ def answer(arguments: Sequence[str], environment: Mapping[str, str], now: int) -
         return None
     source, flags = read
     try:
-        settings = settle(source, flags, environment)
+        # Its descriptor ends with the process, which is about to.
+        folder = open_folder(cache_folder(environment))
+        settings = settle(source, flags, environment, lambda path: kept_profiles(folder, path))
         found = marks(settings, environment)
         if UNREADABLE in found.values():
             return None
         key = key_of(settings, found)
-        # Its descriptor ends with the process, which is about to.
-        entry = read_entry(open_folder(cache_folder(environment)), key)
+        entry = read_entry(folder, key)
     except (ConfigError, OSError, ValueError):
         return None
     return entry.document if entry is not None and entry.is_fresh(now) else None

@@ -4,14 +4,22 @@ Every file is opened relative to the folder's descriptor and looked at through i
 can be exchanged between a look and a use. What is not as it should be is as good as not there.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Mapping
 
 from sallyport_cli.workload.entry import MAX_ENTRY_BYTES, Entry, load
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `collections` is not for free
+    from collections.abc import Mapping
+
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FOLDER = os.O_RDONLY | _NO_LINKS | getattr(os, "O_DIRECTORY", 0)
+HALF_WRITTEN = ".new"
+"""How files end until they are whole."""
+
 # Without O_NONBLOCK a pipe of that name would wait for a writer.
 _FILE = os.O_RDONLY | _NO_LINKS | getattr(os, "O_NONBLOCK", 0)
 
@@ -51,7 +59,7 @@ def read_file(folder: int, name: str) -> bytes | None:
         descriptor = os.open(name, _FILE, dir_fd=folder)
     except OSError:
         return None
-    with open(descriptor, "rb") as stream:  # noqa: PTH123
+    try:
         found = os.fstat(descriptor)
         if (
             not stat.S_ISREG(found.st_mode)
@@ -61,11 +69,12 @@ def read_file(folder: int, name: str) -> bytes | None:
             or found.st_size > MAX_ENTRY_BYTES
         ):
             return None
-        try:
-            data = stream.read(MAX_ENTRY_BYTES + 1)
-        except OSError:
-            return None
-    return data if len(data) <= MAX_ENTRY_BYTES else None
+        # Whole files are written and put in their place, so that one call reads one.
+        return os.read(descriptor, MAX_ENTRY_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def read_entry(folder: int, key: str) -> Entry | None:
@@ -82,3 +91,26 @@ def file_name(key: str) -> str:
 def lock_name(key: str) -> str:
     """Return the name of the file that is locked while a key's credentials are renewed."""
     return f"{key}.lock"
+
+
+def write_file(folder: int, name: str, data: bytes) -> None:
+    """Put a file in its place, whole or not at all, whatever happens on the way.
+
+    Raises:
+        OSError: it could not be written, as on a full disk; what was there before is there still.
+    """
+    temporary = f"{name}.{os.urandom(8).hex()}{HALF_WRITTEN}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS
+    try:
+        with open(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as stream:  # noqa: PTH123
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except OSError:
+        try:  # noqa: SIM105 - `contextlib` is not for free
+            os.unlink(temporary, dir_fd=folder)
+        except OSError:
+            pass
+        raise

@@ -11,8 +11,10 @@ from typing import Any
 from sallyport_cli.failure import CommandError
 from sallyport_cli.output import shown
 from sallyport_cli.workload import folder as folders
+from sallyport_cli.workload.memo import ENDING
 
-_SESSION, _LOCK, _NEW = ".session", ".lock", ".new"
+_SESSION = ".session"
+_OURS = {_SESSION, ".lock", folders.HALF_WRITTEN, ENDING}
 
 
 def forget(path: Path, wanted: Mapping[str, str]) -> list[Mapping[str, str]]:
@@ -46,12 +48,7 @@ def forget(path: Path, wanted: Mapping[str, str]) -> list[Mapping[str, str]]:
             is_wanted = not wanted or (
                 ending == _SESSION and all(about.get(key) == value for key, value in wanted.items())
             )
-            if (
-                ending in {_SESSION, _LOCK, _NEW}
-                and is_wanted
-                and _unlink(folder, name)
-                and ending == _SESSION
-            ):
+            if ending in _OURS and is_wanted and _unlink(folder, name) and ending == _SESSION:
                 gone.append(about)
     except OSError as error:
         raise CommandError(

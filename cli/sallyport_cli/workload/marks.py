@@ -11,14 +11,20 @@ here separates. No mark is a secret; where it comes from something long, it is a
 - cognito: the app client (a setting), and the refresh token's digest where there is one.
 """
 
+from __future__ import annotations
+
 import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Mapping
-from hashlib import sha256
 
-from sallyport_cli.workload.config import Settings
+from sallyport_cli.workload.digest import digest
 from sallyport_cli.workload.options import AZURE, COGNITO, TOKEN_FILE, X509
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `collections` is not for free
+    from collections.abc import Mapping
+
+    from sallyport_cli.workload.config import Settings
 
 UNREADABLE = "unreadable"
 """The mark of what cannot be read now; nothing is cached under it."""
@@ -62,7 +68,7 @@ def marks(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
         named = settings.get("pkcs12") or settings.get("certificate")
         if named:
             return {"certificate-sha256": _digest_of(named)}
-        return {"certificate-sha256": _digest(environment.get(CERTIFICATE_VARIABLE, "").encode())}
+        return {"certificate-sha256": digest(environment.get(CERTIFICATE_VARIABLE, "").encode())}
     if settings.source == TOKEN_FILE:
         return {"claims-sha256": _claims(_read(settings.get("token-file")))}
     if settings.source == AZURE:
@@ -82,7 +88,7 @@ def key_of(settings: Settings, found: Mapping[str, str]) -> str:
     for kind, mapping in ((b"setting", settings.values), (b"mark", found)):
         for name in sorted(mapping):
             parts += [kind, name.encode(), mapping[name].encode(errors="surrogateescape")]
-    return _digest(b"".join(b"%d:%b," % (len(part), part) for part in parts))
+    return digest(b"".join(b"%d:%b," % (len(part), part) for part in parts))
 
 
 def _claims(token: bytes | None) -> str:
@@ -97,25 +103,21 @@ def _claims(token: bytes | None) -> str:
         claims = None
     if not isinstance(claims, dict):
         # Not a token that can be looked into: then each is its own identity.
-        return _digest(token)
+        return digest(token)
     kept = {name: value for name, value in claims.items() if name not in EACH_TOKEN_ANEW}
     cluster = kept.get("kubernetes.io")
     if isinstance(cluster, dict):
         # A time, set anew with each token.
         kept["kubernetes.io"] = {name: value for name, value in cluster.items() if name != "warnafter"}
-    return _digest(json.dumps(kept, sort_keys=True).encode())
+    return digest(json.dumps(kept, sort_keys=True).encode())
 
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-def _digest(data: bytes) -> str:
-    return sha256(data).hexdigest()
-
-
 def _digest_of(path: str | None) -> str:
     data = _read(path)
-    return UNREADABLE if data is None else _digest(data)
+    return UNREADABLE if data is None else digest(data)
 
 
 def _read(path: str | None) -> bytes | None:

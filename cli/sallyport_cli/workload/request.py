@@ -120,16 +120,17 @@ def make_wish(
     return Wish(settings, marks(settings, environment))
 
 
-_NEEDED: Mapping[str, tuple[str, ...]] = {
+NEEDED: Mapping[str, tuple[str, ...]] = {
     AZURE: ("endpoint", "role-arn", "audience"),
     X509: ("endpoint", "role-arn", "trust-anchor-arn", "profile-arn"),
     TOKEN_FILE: ("endpoint", "role-arn", "token-file"),
     COGNITO: ("endpoint", "role-arn", "token-endpoint", "client-id"),
 }
+"""What no exchange can do without."""
 
 
 def _check(settings: Settings) -> None:
-    missing = [name for name in _NEEDED[settings.source] if settings.get(name) is None]
+    missing = [name for name in NEEDED[settings.source] if settings.get(name) is None]
     if missing:
         raise CommandError(
             "setting-missing",

@@ -72,11 +72,18 @@ def test_an_apply_that_lost_or_was_broken_off_is_told_apart(run: Run, write: Wri
     assert {one["action"] for one in told(run)} == {"apply", "apply-unfinished", "apply-lost"}
 
 
+def test_an_apply_whose_marker_was_left_behind_is_told_once(run: Run, write: Write, aws: FakeAws) -> None:
+    version = applied(run, write())
+    key = f"attempt#{version}"
+    aws.dynamodb.items[key, "-"] = {"pk": {"S": key}, "version": {"S": "-"}, "by": {"S": CALLER}}
+    assert [(one["action"], one["target"]) for one in told(run)] == [("apply", version)]
+
+
 def test_an_index_that_lags_makes_no_version_look_lost(run: Run, write: Write, aws: FakeAws) -> None:
-    first = applied(run, write())
-    applied(run, write(SHORTER))
-    aws.dynamodb.hidden, aws.dynamodb.lagging = 1, frozenset({f"apply#{first}"})
-    assert "apply-lost" not in {one["action"] for one in told(run)}
+    versions = [applied(run, write(("duration: 30m", f"duration: {20 + number}m"))) for number in range(3)]
+    aws.dynamodb.hidden, aws.dynamodb.lagging = 1, frozenset({f"apply#{versions[1]}"})
+    found = {one["target"]: one["action"] for one in told(run)}
+    assert found == dict.fromkeys(versions, "apply")
 
 
 def test_what_somebody_wrote_as_a_reason_cannot_act_on_a_terminal(run: Run, write: Write) -> None:

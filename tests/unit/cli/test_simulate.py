@@ -1,13 +1,17 @@
 """`sallyport simulate`: the decision without an exchange, and what was not looked at said aloud."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sallyport.proof.certificates import name_digest
+from sallyport.proof.crl import CrlState
+from sallyport.revocation import list_key, serial_key
 from sallyport_cli import stand_in
 from sallyport_cli.failure import Exit
 from tests.support import pki, tokens
@@ -89,7 +93,7 @@ def test_a_grant_shows_every_condition_and_the_whole_session(run: Run, trust: Pa
         f"contoso-{tokens.OBJECT_ID}",
         "3600 s",
         "TenantID=",
-        f"arn:aws:s3:::reports/{tokens.TENANT}/*",
+        f'"Resource": "arn:aws:s3:::reports/{tokens.TENANT}/*"',
     ):
         assert expected in result.stdout, expected
 
@@ -202,6 +206,12 @@ def test_the_profile_that_is_named_is_the_only_one_that_counts(run: Run, trust: 
     assert (found["reason"], found["trace"][0]["outcome"]) == ("profile-not-found", "not-named")
 
 
+def one_of(run: Run, what: str, name: str) -> dict[str, Any]:
+    """What is in force under a name."""
+    shown = json.loads(run("trust", "show", "--json").stdout)
+    return next(one for one in shown[what] if one["name"] == name)
+
+
 # --- the tables -------------------------------------------------------------------------------------
 
 
@@ -228,8 +238,7 @@ def test_online_it_goes_by_what_is_in_force_and_by_what_is_disabled(
 
 def test_online_keys_come_from_the_keys_table(run: Run, aws: FakeAws, trust: Path, token: Path) -> None:
     applied(run, trust)
-    shown = json.loads(run("trust", "show", "--json").stdout)
-    anchor = next(one for one in shown["anchors"] if one["name"] == "contoso")
+    anchor = one_of(run, "anchors", "contoso")
     key = f"anchor#{anchor['id']}"
 
     def put(*members: dict[str, Any]) -> None:
@@ -247,6 +256,22 @@ def test_online_keys_come_from_the_keys_table(run: Run, aws: FakeAws, trust: Pat
     assert "assumed" not in simulated(run, *online)
     put(tokens.jwk(tokens.rsa_key("other"), kid=tokens.jwk(tokens.rsa_key())["kid"]))
     assert simulated(run, *online)["reason"] == "signature-invalid"
+
+
+def test_the_age_of_keys_counts_for_the_present_alone(
+    run: Run, aws: FakeAws, trust: Path, token: Path
+) -> None:
+    applied(run, trust)
+    anchor = one_of(run, "anchors", "contoso")
+    key = f"anchor#{anchor['id']}"
+    aws.keys.items[key, ""] = {
+        "pk": {"S": key},
+        "issuer": {"S": anchor["issuer"]},
+        "jwks": {"S": tokens.jwks(tokens.jwk(tokens.rsa_key())).decode()},
+        "fetched_at": {"N": "1000"},
+    }
+    found = simulated(run, "--token", token, "--role", READER, "--keys-table", "keys")
+    assert (found["outcome"], found["reason"]) == ("failed", "keys-too-old")
 
 
 def test_before_the_first_apply_it_says_so(run: Run, token: Path) -> None:
@@ -273,6 +298,9 @@ def test_a_certificate_is_simulated_without_its_key(run: Run, authorities: Path,
         (lambda: pki.leaf(by=pki.stranger()), "issuer-missing"),
         (lambda: pki.leaf(by=pki.issuing()), "issuer-missing"),
         (lambda: pki.leaf(subject=pki.name("other.example.com")), "no-profile-matched"),
+        (lambda: pki.leaf(ends=pki.NOW - pki.DAY), "leaf-expired"),
+        (lambda: pki.leaf(without=(x509.KeyUsage,)), "leaf-key-usage"),
+        (pki.root, "leaf-authority"),
     ],
 )
 def test_a_certificate_must_lead_to_the_anchor_and_meet_the_conditions(
@@ -283,6 +311,7 @@ def test_a_certificate_must_lead_to_the_anchor_and_meet_the_conditions(
         *(run, "--certificate", host, "--role", HOST_ROLE, "--trust-file", authorities, "--at", HOLDER_AT)
     )
     assert (found["reason"], found["exit_code"]) == (reason, Exit.DENIED)
+    assert "claimed" in found or found["outcome"] == "denied"
 
 
 def test_intermediates_may_come_along(run: Run, authorities: Path, tmp_path: Path) -> None:
@@ -317,6 +346,60 @@ def test_lists_that_nobody_can_look_at_are_named(run: Run, authorities: Path, tm
     (note,) = [note for note in found["notes"] if note.startswith("REVOCATION WAS NOT CHECKED")]
     assert "http://pki.example.com/far.crl" in note
     assert "root.crl" not in note
+
+
+def test_a_list_that_is_late_denies_as_it_would(run: Run, authorities: Path, tmp_path: Path) -> None:
+    late = pki.crl(pki.root(), begins=datetime(2020, 1, 1, tzinfo=UTC), ends=pki.NOW - timedelta(hours=1))
+    (authorities.parent / "root.crl").write_bytes(late)
+    host = certificate(tmp_path, pki.leaf())
+    options = ("--role", LISTED, "--trust-file", authorities, "--at", HOLDER_AT, "--trust-anchor", "listed")
+    found = simulated(run, "--certificate", host, *options)
+    assert (found["outcome"], found["reason"], found["exit_code"]) == ("failed", "crl-stale", Exit.DENIED)
+
+
+def test_online_it_goes_by_the_lists_that_exchanges_believe(
+    run: Run, aws: FakeAws, authorities: Path, tmp_path: Path
+) -> None:
+    applied(run, authorities)
+    stored = one_of(run, "anchors", "listed")
+    lists = {"root.crl": pki.root(), "issuing.crl": pki.issuing()}
+    states = {
+        name: CrlState(
+            id=name,
+            issuer=name_digest(by.certificate.subject),
+            number=1,
+            this_update=pki.NOW - pki.DAY,
+            next_update=pki.NOW + pki.DAY,
+            digest=name.encode().hex().ljust(64, "0"),
+        )
+        for name, by in lists.items()
+    }
+    for name, state in states.items():
+        key = list_key(stored["id"], name)
+        aws.keys.items[key, ""] = {
+            "pk": {"S": key},
+            "issuer": {"S": state.issuer},
+            "number": {"S": "1"},
+            "digest": {"S": state.digest},
+            "this_update": {"N": str(int(state.this_update.timestamp()))},
+            "next_update": {"N": str(int(state.next_update.timestamp()))},
+            "confirmed_at": {"N": str(int(pki.NOW.timestamp()))},
+        }
+    key = serial_key(stored["id"], states["issuing.crl"], REVOKED)
+    aws.keys.items[key, ""] = {"pk": {"S": key}}
+    options = ("--role", LISTED, "--at", HOLDER_AT, "--trust-anchor", "listed")
+    online = (*options, "--keys-table", "keys")
+    for serial, outcome in ((REVOKED, "refused"), (REVOKED + 1, "granted")):
+        host = certificate(tmp_path, pki.leaf(by=pki.issuing(), serial=serial))
+        found = simulated(run, "--certificate", host, *online)
+        assert found["outcome"] == outcome
+        assert not any("REVOCATION" in note for note in found.get("notes", ()))
+    # Nobody has named the table in which that stands.
+    notes = simulated(run, "--certificate", host, *options)["notes"]
+    (note,) = [note for note in notes if note.startswith("REVOCATION WAS NOT CHECKED")]
+    assert all(name in note for name in lists)
+    del aws.keys.items[list_key(stored["id"], "root.crl"), ""]
+    assert simulated(run, "--certificate", host, *online)["reason"] == "crl-missing"
 
 
 def test_where_several_anchors_have_the_role_one_must_be_named(

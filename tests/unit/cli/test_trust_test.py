@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sallyport_cli.failure import Exit
@@ -223,6 +223,12 @@ def test_an_anchor_that_is_not_there_is_a_mismatch_and_no_refusal(run: Run, writ
         assert run("trust", "test", write(table)).exit_code == Exit.REFUSED
 
 
+def test_claims_that_no_token_can_have_are_refused_like_such_a_token(run: Run, write: Write) -> None:
+    for claims, reason in (({"iss": 7}, "issuer-missing"), ({"long": "x" * 13_600}, "payload-too-long")):
+        table = changed(2, claims=claims, expect={"denied": reason})
+        assert ran(run, write(table))["cases"][2]["passed"]
+
+
 # --- what the table lacks ---------------------------------------------------------------------------
 
 
@@ -321,6 +327,7 @@ def test_a_report_that_cannot_be_written_is_one_sentence(run: Run, write: Write,
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=st.text(min_size=1, max_size=40), expected=st.text(max_size=40))
+@example(name="\u202e\ufffe", expected="\u202e\ufffe")
 def test_whatever_a_case_is_called_reports_stay_whole(
     name: str, expected: str, run: Run, write: Write, tmp_path: Path
 ) -> None:
@@ -333,3 +340,4 @@ def test_whatever_a_case_is_called_reports_stay_whole(
     if report.exists():
         (suite,) = ET.fromstring(report.read_bytes())  # noqa: S314 - our own
         assert len(suite) == 4
+        assert all(character.isprintable() or character == "\n" for character in report.read_text())

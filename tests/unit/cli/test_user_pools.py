@@ -11,6 +11,7 @@ import yaml
 from typer.testing import Result
 
 from sallyport_cli.failure import Exit
+from sallyport_cli.pool_reading import read_pool
 from sallyport_cli.tag_mapping import FILE_IN_LAYER, TagMapping
 from tests.support.cognito_events import MACHINE, POOL, TENANT, WEB
 from tests.support.fake_aws import CALLER, FakeAws, Run
@@ -287,6 +288,13 @@ def test_who_may_not_look_applies_nothing(
     assert not in_force(aws)
 
 
+def test_what_is_read_of_a_pool_has_no_secret_in_it() -> None:
+    read = read_pool(FakeCognito(), POOL)
+    assert read is not None
+    assert len(read.clients) == 2
+    assert "canary" not in repr(read)
+
+
 def test_who_may_not_look_at_the_trigger_applies_nothing(
     run: Run, file: Path, aws: FakeAws, cognito: FakeCognito, trigger: FakeTrigger
 ) -> None:
@@ -367,6 +375,7 @@ def test_validate_looks_at_pools_if_asked(run: Run, file: Path, cognito: FakeCog
     result = run("trust", "validate", file, "--check-pools")
     assert result.exit_code == Exit.REFUSED
     assert "attribute-at-sign-up" in result.stdout
+    assert "would not be applied" in result.stdout
     told = json.loads(run("trust", "validate", file, "--check-pools", "--json").stdout)
     assert [one["code"] for one in told["user_pool_problems"]] == ["attribute-at-sign-up"]
 

@@ -11,7 +11,11 @@ from sallyport.cognito import pool_check
 from sallyport.cognito.load import _FLAGS, _SOURCES, read_mapping
 from sallyport.cognito.trigger import respond
 from sallyport.trust.limits import MAX_TAGS
+from sallyport.trust.user_pools import tag_mapping
+from sallyport_cli import pool_desk
+from sallyport_cli.strict_yaml import parse
 from tests.support.cognito_events import added, event, read_by_sts
+from tests.support.trust_files import compiled
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tenant-isolation.md").read_text()
 MAPPING = next(text for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL) if '"format"' in text)
@@ -30,6 +34,22 @@ def codes() -> set[str]:
 def test_every_problem_of_a_pool_stands_on_the_page() -> None:
     assert len(codes()) > 10
     assert {code for code in codes() if f"`{code}`" not in PAGE} == set()
+
+
+def test_the_trust_file_on_the_page_compiles_to_the_mapping_beside_it() -> None:
+    (text,) = (text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "user_pools" in text)
+    parsed = parse(text.encode())
+    assert not parsed.problems
+    compiled_text = tag_mapping(compiled(parsed.document).items)
+    assert compiled_text is not None
+    assert json.loads(compiled_text) == json.loads(MAPPING)
+
+
+def test_what_the_command_finds_besides_stands_on_the_page() -> None:
+    source = Path(pool_desk.__file__).read_text()
+    found = set(re.findall(r'"((?:trigger|pool)-[a-z-]+)"', source))
+    assert len(found) > 3
+    assert {code for code in found if f"`{code}`" not in PAGE} == set()
 
 
 @pytest.mark.parametrize(("name", "tenant"), [("v2", "acme"), ("v2_federated", "globex"), ("v3", "acme")])

@@ -106,6 +106,7 @@ LEAKING = [
     # Another tenant's path can contain anything.
     {"Resource": f"arn:aws:s3:::data/*/{TENANT_TAG}/*"},
     {"Resource": f"arn:aws:s3:::data/${{token:sub}}/{TENANT_TAG}-${{token:sub}}-*"},
+    {"Resource": f"arn:aws:s3:::data/{TENANT_TAG}-${{aws:username}}*"},
     {"Resource": "arn:aws:s3:::data/${aws:PrincipalTag/TenantID}/*"},
     {"NotResource": f"arn:aws:s3:::data/{TENANT_TAG}/*", "Resource": None},
     {"Condition": {"StringNotEquals": {"s3:prefix": TENANT_TAG}}},
@@ -133,6 +134,12 @@ def test_a_session_policy_that_leaks_does_not_isolate(statement: dict[str, Any])
         if one["Resource"] is None:
             del one["Resource"]
     problem(of({**BARE, "session_policy": made}), *P)
+
+
+def test_a_managed_policy_beside_it_could_allow_anything() -> None:
+    narrow = policy({"Resource": f"arn:aws:s3:::data/{TENANT_TAG}/*"})
+    managed = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+    problem(of({**BARE, "session_policy": narrow, "managed_policies": managed}), *P)
 
 
 def test_a_policy_that_only_denies_does_not_isolate() -> None:

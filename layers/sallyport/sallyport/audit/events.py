@@ -542,22 +542,18 @@ def _time(value: object) -> datetime | None:
         when = datetime.fromisoformat(value)
     except ValueError:
         return None
-    # A time without a zone is CloudTrail's own, which is UTC.
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else _in_utc(when)
-
-
-def _in_utc(when: datetime) -> datetime | None:
-    try:
-        return when.astimezone(UTC)
-    except OverflowError:
+    # Before AWS, or so late that no window of time fits behind it.
+    if not 2000 <= when.year <= 9000:  # noqa: PLR2004 - see above
         return None
+    # A time without a zone is CloudTrail's own, which is UTC.
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def _epoch(value: object) -> datetime:
-    try:
-        return datetime.fromtimestamp(float(value), UTC) if isinstance(value, int | float) else _EPOCH
-    except (ValueError, OverflowError, OSError):
+    # Bounded as every other time is; a stream's entries are never without one.
+    if not isinstance(value, int | float) or not 946_684_800 <= value <= 221_845_392_000:  # noqa: PLR2004
         return _EPOCH
+    return datetime.fromtimestamp(float(value), UTC)
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -40,7 +40,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """What a finding is about; ``type`` as ASFF writes it (``AwsIamRole``, ``AwsIamAccessKey``, ``Other``)."""
+    """What a finding is about; ``type`` is one of ASFF's (``AwsIamRole``, ``Other``)."""
 
     type: str
     id: str

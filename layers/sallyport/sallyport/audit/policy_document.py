@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
+from sallyport.audit.finding import Severity, safe
 from sallyport.audit.policy_conditions import Clause, Family, Test, read_test
-from sallyport.audit.weakness import PathOfChange
+from sallyport.audit.weakness import Change, PathOfChange, Verdict, Weakness
 from sallyport.model import JsonValue
 from sallyport.proof.strict_json import parse_object
 from sallyport.trust.wildcards import pattern
 
 MAX_TEXT: Final = 65_536
-"""IAM's longest trust policy has 4,096 characters without white space; percent-encoding makes three of one."""
+"""IAM takes 4,096 characters of trust policy beside white space; percent-encoding makes three of one."""
 
 MAX_STATEMENTS: Final = 100
 """The shortest statement takes 40 of those characters, and each is compared with every Deny."""
@@ -96,6 +97,45 @@ class Way:
     principal: Principal
     action: str
     clauses: tuple[Clause, ...]
+
+    def weakness(  # noqa: PLR0913 - what a weakness is made of
+        self,
+        code: str,
+        severity: Severity,
+        text: str,
+        cure: str,
+        *,
+        subject: str = "",
+        verdict: Verdict = Verdict.WEAK,
+        set_to: tuple[PathOfChange, JsonValue] | None = None,
+    ) -> Weakness:
+        """Return a weakness of this way in.
+
+        Args:
+            code: its code.
+            severity: how urgent it is.
+            text: what it means.
+            cure: what would mend it.
+            subject: what it is about, if not the principal.
+            verdict: how sure it is.
+            set_to: where in the statement something would have to stand, and what.
+        """
+        change = None if set_to is None else Change(path=(*self.statement.path, *set_to[0]), value=set_to[1])
+        return Weakness(
+            code=code,
+            severity=severity,
+            verdict=verdict,
+            statement=self.statement.index,
+            subject=safe(subject or self.principal.value),
+            text=text,
+            cure=cure,
+            change=change,
+        )
+
+
+def equals(key: str) -> PathOfChange:
+    """Return where in a statement a value for ``StringEquals`` stands."""
+    return ("Condition", "StringEquals", key)
 
 
 @dataclass(frozen=True, slots=True)

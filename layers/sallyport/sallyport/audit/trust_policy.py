@@ -4,33 +4,34 @@ Pure. ``docs/posture.md`` has the table of codes. What is read is what IAM or Cl
 else wrote it: nothing in it makes ``examine`` raise.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from sallyport.audit.weakness import Weakness
+from sallyport.audit import trust_accounts, trust_managed, trust_oidc, trust_saml, trust_services
+from sallyport.audit.finding import Severity, safe
+from sallyport.audit.policy_document import Gap, Policy, read_policy
+from sallyport.audit.trust_managed import ManagedRole
+from sallyport.audit.weakness import Verdict, Weakness
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManagedRole:
-    """What the trust file says of one role.
-
-    Attributes:
-        external_ids: what its statements may demand as ExternalId, one for each profile that has the role
-            by issuance ``assume-role``.
-        principals: ARNs of the exchange functions' roles that may come, empty where nobody has said.
-        issuers: issuers, as their tokens write them, whose tokens may come by issuance ``web-identity``.
-        duration: seconds, the longest that a profile asks for by ``web-identity``; with ``assume-role``
-            one hour is the most, which every role allows.
-        needs_tags: whether a profile sets session tags.
-        needs_source_identity: whether a profile sets a source identity.
-    """
-
-    external_ids: frozenset[str] = frozenset()
-    principals: frozenset[str] = frozenset()
-    issuers: frozenset[str] = frozenset()
-    duration: int = 3_600
-    needs_tags: bool = False
-    needs_source_identity: bool = False
+OPEN: Final = frozenset(
+    {
+        "open-to-anybody",
+        "open-to-any-provider",
+        "foreign-account",
+        "foreign-organization",
+        "oidc-any-subject",
+        "oidc-any-audience",
+        "oidc-many-tenants",
+        "cognito-any-pool",
+        "cognito-guests",
+        "saml-any-audience",
+        "anywhere-any-anchor",
+        "anywhere-any-certificate",
+        "service-for-anybody",
+    }
+)
+"""Codes that mean: somebody may come whom nobody has named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Surroundings:
     Attributes:
         org_accounts: the accounts of the own organisation; ``None`` if nobody has said.
         organization: the own organisation's id, ``o-…``; empty if nobody has said.
-        managed: roles that the trust file names, by ARN (``managed_roles`` makes it).
+        managed: roles that the trust file names, by ARN (``trust_managed.managed_roles`` makes it).
     """
 
     org_accounts: Collection[str] | None = None
@@ -48,7 +49,7 @@ class Surroundings:
     managed: Mapping[str, ManagedRole] = field(default_factory=dict)
 
 
-NOTHING_KNOWN = Surroundings()
+NOTHING_KNOWN: Final = Surroundings()
 
 
 def examine(
@@ -65,4 +66,44 @@ def examine(
         role: the role's ARN, as far as it is known; looked up in ``surroundings.managed``.
         surroundings: what else is known.
     """
-    raise NotImplementedError
+    policy = read_policy(document)
+    managed = surroundings.managed.get(role)
+    found: dict[tuple[str, int | None, str], Weakness] = {}
+    for one in _weaknesses(policy, account, managed, surroundings):
+        # One statement can be several ways in for the same principal.
+        found.setdefault((one.code, one.statement, one.subject), one)
+    return tuple(sorted(found.values(), key=_worst_first))
+
+
+def _worst_first(one: Weakness) -> tuple[int, int, str, str]:
+    return -one.severity, -1 if one.statement is None else one.statement, one.code, one.subject
+
+
+def _weaknesses(
+    policy: Policy, account: str, managed: ManagedRole | None, surroundings: Surroundings
+) -> Iterator[Weakness]:
+    yield from map(_cannot_tell, policy.gaps)
+    yield from trust_accounts.weaknesses(
+        policy,
+        account=account,
+        org_accounts=surroundings.org_accounts,
+        organization=surroundings.organization,
+        expected=frozenset() if managed is None else managed.principals,
+    )
+    yield from trust_oidc.weaknesses(policy, account=account)
+    yield from trust_saml.weaknesses(policy, account=account)
+    yield from trust_services.weaknesses(policy, account=account)
+    if managed is not None:
+        yield from trust_managed.weaknesses(policy, managed)
+
+
+def _cannot_tell(gap: Gap) -> Weakness:
+    return Weakness(
+        code=gap.code,
+        severity=Severity.MEDIUM if gap.code == "condition-unreadable" else Severity.HIGH,
+        verdict=Verdict.CANNOT_TELL,
+        statement=gap.statement,
+        subject=safe(gap.subject),
+        text=gap.text,
+        cure="look at it yourself, and write it so that there is one way to read it",
+    )

@@ -31,6 +31,7 @@ _ATTRIBUTE: Final = "token:custom:"
 # Operators that compare with the tenant and nothing else.
 _ISOLATING_OPERATORS: Final = frozenset({"StringEquals", "StringLike", "ArnEquals", "ArnLike"})
 _ARN_COLONS: Final = 5
+_AWS_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 _UP_TO_WILDCARD: Final = re.compile(r"[^*?]*")
 # What no value that isolates contains. Another claim's value stands as NUL here: it could be anything.
 _SEPARATOR: Final = re.compile(r"[^A-Za-z0-9_.@=+\0-]")
@@ -165,7 +166,7 @@ def _check_isolation(profile: Document, pool: DeclaredPool, problems: Problems) 
             or named
             or tenant is not None
             or profile.get(ACROSS_TENANTS)
-            or _policy_isolates(profile["session_policy"], key)
+            or _policies_isolate(profile, key)
         ):
             problems.add(
                 path,
@@ -197,10 +198,19 @@ def _tag_in(name: str) -> str | None:
     return fold_tag_key(name.removeprefix(TAG_CLAIM_PREFIX)) if name.startswith(TAG_CLAIM_PREFIX) else None
 
 
-def _policy_isolates(policy: Document | None, key: str) -> bool:
-    """Tell whether each Allow of a session policy is filled from a tag: its resources, or a condition."""
-    allows = [one for one in _listed((policy or {}).get("Statement")) if one["Effect"] == "Allow"]
-    return bool(allows) and all(_statement_isolates(one, key) for one in allows)
+def _policies_isolate(profile: Document, key: str) -> bool:
+    """Tell whether each Allow of a session policy is filled from a tag: its resources, or a condition.
+
+    STS unites session policies, so that a managed one beside it, whose text nobody sees here, could allow
+    anything.
+    """
+    policy: Document = profile["session_policy"] or {}
+    allows = [one for one in _listed(policy.get("Statement")) if one["Effect"] == "Allow"]
+    return (
+        bool(allows)
+        and not profile["managed_policies"]
+        and all(_statement_isolates(one, key) for one in allows)
+    )
 
 
 def _statement_isolates(statement: Document, key: str) -> bool:
@@ -243,7 +253,8 @@ def _keeps_to(value: object, key: str) -> bool:
         before, after = "".join(parts[:index:2]), "\0".join(parts[index + 1 :: 2])
         if before.startswith("arn:"):
             before = "".join(before.split(":", _ARN_COLONS)[_ARN_COLONS:])
-        fixed = _UP_TO_WILDCARD.match(after)
+        # What IAM itself puts in could be anything as well.
+        fixed = _UP_TO_WILDCARD.match(_AWS_VARIABLE.sub("\0", after))
         if not has_wildcard(before) and (
             fixed is None or not has_wildcard(after) or _SEPARATOR.search(fixed[0]) is not None
         ):

@@ -4,13 +4,14 @@ Every look-up is idempotent for one event: a queue delivers twice, and what is a
 event must be answered as before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
 from sallyport.audit.events import RecordEvent
+from sallyport.audit.trust_policy import NOTHING_KNOWN, Surroundings
 from sallyport.trust.wildcards import Pattern, pattern
 
 
@@ -22,6 +23,9 @@ class History(Protocol):
 
         Raises ``UnavailableError`` if that is not known: new and unknown are not the same.
         """
+
+    def places(self, topic: str, key: str, place: str, when: datetime) -> frozenset[str]:
+        """Note where ``key`` was seen, and return all such places, this one included (at most twenty)."""
 
 
 class Counter(Protocol):
@@ -42,13 +46,10 @@ class Issued(Protocol):
 
 
 class Sessions(Protocol):
-    """Which sessions CloudTrail showed being made, and from where keys were used."""
+    """Which sessions CloudTrail showed being made."""
 
     def was_made(self, access_key: str) -> bool:
         """Tell whether an event showed this access key being made."""
-
-    def addresses(self, access_key: str, address: str, when: datetime) -> frozenset[str]:
-        """Note an address that used a key; return those that did, this one included (a bounded number)."""
 
 
 class SignIns(Protocol):
@@ -60,6 +61,12 @@ class SignIns(Protocol):
     def last_authorized(self, key: str, when: datetime) -> tuple[str, datetime] | None:
         """Return the place and time of the last authorization at or before ``when``."""
 
+    def redeemed(self, key: str, when: datetime) -> None:
+        """Note that a token was had for an authorization."""
+
+    def was_redeemed(self, key: str, when: datetime) -> bool:
+        """Tell whether a token was had at or after ``when``."""
+
 
 class TrustItems(Protocol):
     """The trust table, for what explains a change of it."""
@@ -67,8 +74,14 @@ class TrustItems(Protocol):
     def item(self, key: str) -> Mapping[str, str] | None:
         """Return the text and number attributes of an item without a version, read consistently."""
 
-    def journal(self, action: str, target: str, when: datetime) -> bool:
-        """Tell whether the journal has an entry for an action on a target within a minute of a time."""
+    def journal(self, around: datetime) -> Sequence[Mapping[str, str]]:
+        """Return the journal's entries of the hour around a time."""
+
+    def moved(self, version: str, when: datetime) -> None:
+        """Note when the pointer moved to a version."""
+
+    def in_force_since(self, version: str) -> datetime | None:
+        """Return when the pointer first moved to a version, as far as that was seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +95,10 @@ class Estate:
     made of. ``accounts`` are the organisation's. ``web_identities`` maps a provider (its ARN, or the
     issuer's host and path) to the audiences that the exchange knows for it;
     ``anchors_and_profiles`` are ARNs of IAM Roles Anywhere's that are known to be ours.
+    ``other_source_identities`` are patterns of what others than the exchange may set.
+    ``learning_until`` is when the history is long enough to call something new. ``has_trail`` says
+    whether CloudTrail events arrive at all. ``surroundings`` is what the evaluator of trust policies may
+    know.
     """
 
     account: str
@@ -96,6 +113,8 @@ class Estate:
     anchors_and_profiles: frozenset[str] = frozenset()
     other_source_identities: tuple[str, ...] = ()
     learning_until: datetime | None = None
+    has_trail: bool = True
+    surroundings: Surroundings = NOTHING_KNOWN
 
     @cached_property
     def _managed(self) -> tuple[Pattern, ...]:

@@ -83,7 +83,8 @@ class _NoMatch:
 
 NO_MATCH: Final = _NoMatch()
 
-Verdict = Match | Unclear | _NoMatch
+# Several matches: one record can tell of many callers.
+Verdict = Match | tuple[Match, ...] | Unclear | _NoMatch
 # An event, a record or a change of the trust table, by the rule's ``on``.
 Check = Callable[[Any, Context], Verdict]
 
@@ -131,7 +132,9 @@ def registry(*themes: Sequence[Rule]) -> Mapping[str, Rule]:
             raise RegistryError(f"two rules have the id {rule.id}")
         if (rule.on == "event") != bool(rule.selectors):
             raise RegistryError(f"rule {rule.id} selects nothing, or selects what are no CloudTrail events")
-        if any(not (selector.source and selector.names) and not selector.where for selector in rule.selectors):
+        if any(
+            not (selector.source and selector.names) and not selector.where for selector in rule.selectors
+        ):
             raise RegistryError(f"rule {rule.id} wants to see every event of a service, or of all")
         found[rule.id] = rule
     return MappingProxyType(found)
@@ -169,3 +172,33 @@ def role_resource(arn: str | None) -> tuple[Resource, ...]:
 def key_resource(access_key: str | None) -> tuple[Resource, ...]:
     """Return an access key as a resource, if there is one."""
     return () if access_key is None else (Resource("AwsIamAccessKey", access_key),)
+
+
+def is_new(event: Observed, context: Context, topic: str, key: str) -> bool:
+    """Tell whether something was never seen before the day of this event."""
+    first = context.history.first_seen(topic, key, event.occurrence, event.time)
+    return event.time - first < DAY
+
+
+def learning(event: Observed, context: Context) -> dict[str, Any]:
+    """Return how a first-seen match is subdued while the history is too short to call anything new."""
+    until = context.estate.learning_until
+    if until is None or event.time >= until:
+        return {}
+    return {"severity": Severity.INFORMATIONAL, "subdued": f"learning until {until.isoformat()}"}
+
+
+def account_of(arn: str | None) -> str | None:
+    """Return the account in an ARN, if it has one."""
+    parts = (arn or "").split(":", 5)
+    if len(parts) != 6:  # noqa: PLR2004 - an ARN's parts
+        return None
+    return parts[4] if len(parts[4]) == 12 and parts[4].isascii() and parts[4].isdecimal() else None  # noqa: PLR2004
+
+
+def role_asked_for(event: Observed) -> str | None:
+    """Return the role that a call is about: as it asks, or as CloudTrail lists it."""
+    asked = event.text("requestParameters.roleArn")
+    if asked is not None:
+        return asked
+    return next((arn for arn in event.resources if ":role/" in arn), None)

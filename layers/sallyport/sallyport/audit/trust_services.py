@@ -1,0 +1,159 @@
+"""Ways in for AWS services: on whose behalf they come, and which certificates Roles Anywhere vouches for.
+
+Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html and
+https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sallyport.audit.finding import Severity
+from sallyport.audit.policy_conditions import Family, Test
+from sallyport.audit.policy_document import (
+    ASSUME_ROLE,
+    SET_SOURCE_IDENTITY,
+    TAG_SESSION,
+    Policy,
+    Way,
+    equals,
+)
+from sallyport.audit.policy_reach import Reach, account_fits, chosen, own_value, reach, stranger
+from sallyport.audit.weakness import Weakness
+from sallyport.trust.wildcards import literal_prefix
+
+ROLES_ANYWHERE: Final = "rolesanywhere.amazonaws.com"
+
+# Services that act for resources of many accounts, and whose own guides say that a role's trust policy
+# should name the account or the resource. For others a role has to be passed to them, which asks for
+# iam:PassRole in the role's own account.
+_DEPUTIES: Final = frozenset(
+    {
+        "backup.amazonaws.com",
+        "bedrock.amazonaws.com",
+        "cloudtrail.amazonaws.com",
+        "cognito-idp.amazonaws.com",
+        "config.amazonaws.com",
+        "datasync.amazonaws.com",
+        "delivery.logs.amazonaws.com",
+        "events.amazonaws.com",
+        "firehose.amazonaws.com",
+        "glue.amazonaws.com",
+        "imagebuilder.amazonaws.com",
+        "logs.amazonaws.com",
+        "pipes.amazonaws.com",
+        "scheduler.amazonaws.com",
+        "ssm.amazonaws.com",
+        "states.amazonaws.com",
+        "transfer.amazonaws.com",
+        "vpc-flow-logs.amazonaws.com",
+    }
+)
+_SOURCES: Final = frozenset({"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"})
+_CERTIFICATE_TAG: Final = "aws:principaltag/x509"
+_RESOURCE: Final = 5
+
+
+def weaknesses(policy: Policy, *, account: str) -> Iterator[Weakness]:
+    """Yield what is weak about the ways in of services."""
+    for way in policy.ways(ASSUME_ROLE, "Service"):
+        service = way.principal.value.lower()
+        if service == ROLES_ANYWHERE:
+            yield from _of_certificates(policy, way)
+        elif _without_region(service) in _DEPUTIES:
+            found = reach(way.clauses, _for_somebody_else)
+            if found is not Reach.NOBODY:
+                yield way.weakness(
+                    "service-for-anybody",
+                    Severity.LOW,
+                    "the service may assume the role on behalf of any account's resources",
+                    "demand the own account with aws:SourceAccount, or the resource with aws:SourceArn",
+                    verdict=found.verdict,
+                    set_to=(equals("aws:SourceAccount"), account),
+                )
+
+
+def _without_region(service: str) -> str:
+    """Return a service principal as it is called where it has no Region in it."""
+    parts = service.split(".")
+    return f"{parts[0]}.{'.'.join(parts[-2:])}" if len(parts) == 4 and "-" in parts[1] else service  # noqa: PLR2004
+
+
+def _for_somebody_else(test: Test) -> Reach:
+    """Return what a service makes of a test that comes for a stranger."""
+    if test.name in _SOURCES:
+        return stranger(test)
+    if test.name == "sts:externalid":
+        # Cognito brings one, by which its pool is known.
+        return own_value(test, account_fits, may_be_absent=True)
+    return Reach.UNKNOWN if test.family is Family.UNKNOWN else Reach.SOMEBODY
+
+
+# --- IAM Roles Anywhere ---------------------------------------------------------------------------
+
+
+def _of_certificates(policy: Policy, way: Way) -> Iterator[Weakness]:
+    any_anchor = reach(way.clauses, _of_another_anchor)
+    any_certificate = reach(way.clauses, _of_another_holder)
+    both = any_anchor is not Reach.NOBODY and any_certificate is not Reach.NOBODY
+    severity = Severity.HIGH if both else Severity.MEDIUM
+    if any_anchor is not Reach.NOBODY:
+        yield way.weakness(
+            "anywhere-any-anchor",
+            severity,
+            "certificates of every trust anchor in the account are taken, also of those to come; names are "
+            "unique for one authority alone",
+            "demand the trust anchor with aws:SourceArn",
+            verdict=any_anchor.verdict,
+            set_to=(("Condition", "ArnEquals", "aws:SourceArn"), "<trust anchor ARN>"),
+        )
+    if any_certificate is not Reach.NOBODY:
+        yield way.weakness(
+            "anywhere-any-certificate",
+            severity,
+            "whoever has a certificate of the authority may assume the role: nothing of the certificate is "
+            "looked at",
+            "demand a field of it, as with aws:PrincipalTag/x509Subject/CN",
+            verdict=any_certificate.verdict,
+            set_to=(equals("aws:PrincipalTag/x509Subject/CN"), "<common name>"),
+        )
+    for action, code, why in (
+        (SET_SOURCE_IDENTITY, "anywhere-no-set-source-identity", "the session has none, or is refused"),
+        (TAG_SESSION, "anywhere-no-tag-session", "the certificate's fields cannot become tags"),
+    ):
+        if not any(one.principal == way.principal for one in policy.ways(action, "Service")):
+            yield way.weakness(
+                code,
+                Severity.LOW,
+                f"{action} is not allowed to IAM Roles Anywhere: {why}",
+                f"allow {action} beside sts:AssumeRole",
+            )
+
+
+def _of_another_anchor(test: Test) -> Reach:
+    """Return what the holder of a certificate of another anchor in this account makes of a test."""
+    if test.name == "aws:sourcearn":
+        return own_value(test, _anchor_fits, may_be_absent=False)
+    # The account is that of every anchor that could bring somebody here.
+    return Reach.UNKNOWN if test.family is Family.UNKNOWN else chosen(test)
+
+
+def _anchor_fits(value: str) -> Reach:
+    parts = value.split(":", _RESOURCE)
+    resource = parts[_RESOURCE] if len(parts) > _RESOURCE else ""
+    identifier = resource.removeprefix("trust-anchor/")
+    return Reach.NOBODY if len(literal_prefix(identifier)) == len(identifier) > 0 else Reach.SOMEBODY
+
+
+def _of_another_holder(test: Test) -> Reach:
+    """Return what the holder of another certificate makes of a test."""
+    if test.name.startswith(_CERTIFICATE_TAG) or test.name == "sts:sourceidentity":
+        return own_value(test, _name_fits, may_be_absent=True)
+    if test.name == "sts:rolesessionname":
+        # A certificate's serial number, unless its profile lets the holder choose.
+        return Reach.SOMEBODY if test.missing or test.negated else Reach.UNKNOWN
+    return Reach.UNKNOWN if test.family is Family.UNKNOWN else chosen(test)
+
+
+def _name_fits(value: str) -> Reach:
+    fixed = literal_prefix(value).removeprefix("CN=")
+    return Reach.SOMEBODY if not fixed and not value.strip("*?").removeprefix("CN=") else Reach.NOBODY
