@@ -130,10 +130,10 @@ def own_variables(world: World) -> dict[str, str]:
 
 
 def own_command(world: World, name: str) -> list[str]:
-    """Return our own client's command line for a holder."""
+    """Return our own client's command line for a holder; every call is an exchange, nothing is kept."""
     holder = authority(world).holder(name)
     files = ["--certificate", str(holder.certificate), "--private-key", str(holder.key)]
-    return [SALLYPORT, "credential-process", "x509", *files]
+    return [SALLYPORT, "credential-process", "x509", "--no-cache", *files]
 
 
 def process_variables(world: World, command: list[str]) -> dict[str, str]:

@@ -68,7 +68,7 @@ def exec_command(
 
         for one in shadowed_by(os.environ):
             tell(f"warning: {one}")
-        holder, token = Holder(obtain, tell=tell), new_token()
+        holder, token = Holder(obtain, tell=tell, note=trace), new_token()
         holder.first()
         with ExitStack() as stack:
             stack.callback(holder.stop)

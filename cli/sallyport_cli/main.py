@@ -11,6 +11,7 @@ from sallyport_cli import (
     exec_command,
     explain,
     logout,
+    posture,
     simulate,
     trust,
     update,
@@ -41,6 +42,10 @@ app.command(
 app.command(name="logout", epilog=epilog("sallyport logout --profile reader", "sallyport logout --all"))(
     logout.logout
 )
+app.command(
+    name="posture",
+    epilog=epilog("sallyport posture", "sallyport posture --severity medium --fail-from high --json"),
+)(posture.posture)
 app.command(name="simulate", epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(
     name="serve",

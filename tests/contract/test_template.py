@@ -310,6 +310,17 @@ def test_the_stacks_own_roles_never_live_under_the_target_path() -> None:
     [
         ("TargetOrganization", ["*", "o-*", "o-abc", "o-abcdefghij,o-x"]),
         ("StsRegions", ["eu-central-1,", "a,b,c,d", "eu central", "https://sts"]),
+        (
+            "UserPoolArn",
+            ["*", POOL_ARN + "*", "arn:aws:cognito-idp:*:111122223333:userpool/*", "eu-central-1_X"],
+        ),
+        ("TagMappingLayer", ["*", "arn:aws:lambda:eu-central-1:111122223333:layer:tags", "tag-mapping.json"]),
+        # A code sent to another host over plain http could be read on the way.
+        (
+            "UserPoolCallbackUrls",
+            ["http://app.example/", "http://localhost.example/", "https://", "app.example"],
+        ),
+        ("UserPoolDomain", ["-a", "a-", "A", "a.b", "https://a"]),
     ],
 )
 def test_parameters_take_what_they_are_for(name: str, bad: list[str]) -> None:
@@ -601,6 +612,22 @@ def test_every_log_group_ends() -> None:
 # Tenants
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UserPoolArn", POOL_ARN),
+        ("TagMappingLayer", "arn:aws-us-gov:lambda:us-gov-west-1:111122223333:layer:tag-mapping:12"),
+        ("UserPoolCallbackUrls", "https://app.example/signed-in"),
+        ("UserPoolCallbackUrls", "http://127.0.0.1:9/signed-in"),
+        ("UserPoolCallbackUrls", "http://localhost/x"),
+        ("UserPoolDomain", "a"),
+        ("UserPoolDomain", "example-saas"),
+    ],
+)
+def test_what_tenants_need_can_be_said(name: str, value: str) -> None:
+    assert re.fullmatch(load("template.yaml")["Parameters"][name]["AllowedPattern"], value)
+
+
 def test_without_a_mapping_there_is_no_trigger_and_unasked_no_pool() -> None:
     kinds = [one["Type"] for one in resolved("template.yaml")["Resources"].values()]
     assert not [kind for kind in kinds if kind.startswith("AWS::Cognito::")]
@@ -656,7 +683,7 @@ def described(*, local: bool) -> dict[str, Any]:
         name: {**one, "ClientId": name}
         for name, one in of_type("AWS::Cognito::UserPoolClient", resources).items()
     }
-    rules = {
+    rules: dict[str, Any] = {
         "UserPoolClient": {
             "use": "users",
             "tags": {"TenantID": {"attribute": "custom:tenant_id", "transitive": True}},

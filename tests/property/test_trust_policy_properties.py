@@ -24,9 +24,9 @@ STRANGER = "666677778888"
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 _words = st.sampled_from(
-    "Version 2012-10-17 Statement Effect Allow Deny Principal NotPrincipal AWS Federated Service Action NotAction "
-    "sts:AssumeRole sts:* * Condition Null StringEquals ForAllValues:StringLikeIfExists sts:ExternalId ${ ${x} true "
-    "sts:AssumeRoleWithWebIdentity sts:AssumeRoleWithSAML rolesanywhere.amazonaws.com "
+    "Version 2012-10-17 Statement Effect Allow Deny Principal NotPrincipal AWS Federated Service Action "
+    "NotAction sts:AssumeRole sts:* * Condition Null StringEquals ForAllValues:StringLikeIfExists ${ ${x} true "
+    "sts:AssumeRoleWithWebIdentity sts:AssumeRoleWithSAML rolesanywhere.amazonaws.com sts:ExternalId "
     f"{t.V1}:sub arn:aws:iam::{t.OWN}:oidc-provider/{t.V1} arn:aws:iam::{t.OWN}:root {t.COGNITO} "
     f"arn:aws:iam::{t.OWN}:saml-provider/x".split()
 )

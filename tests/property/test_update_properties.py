@@ -58,6 +58,7 @@ def read(data: bytes) -> dict[str, dict[str, str]] | None:
 @example(b"# mine\r\n[work]\r\nregion=x\r\n", "work")
 @example(b"[work]\naws_access_key_id = A\n  B\nregion = x\n", "work")
 @example(b"[work]\nregion = x\n    [default]\n", "default")
+@example(b"[work]\naws_security_token = old\nregion = x\n", "work")
 def test_aws_reads_the_new_credentials_and_everything_else_as_before(data: bytes, profile: str) -> None:
     before = read(data)
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sallyport.audit.events import RecordEvent
 from sallyport.audit.rules.context import Context, Estate
+from sallyport.audit.trust_policy import Surroundings
 from sallyport.errors import UnavailableError
 
 ACCOUNT = "111122223333"
@@ -34,10 +35,11 @@ ESTATE = Estate(
     exchange_roles=frozenset({EXCHANGE_ROLE}),
     exchange_role_ids=frozenset({EXCHANGE_ROLE_ID}),
     managed_roles=("arn:aws:iam::*:role/sallyport/*",),
-    own_resources=("arn:aws:*:sallyport-*", "sallyport-*"),
+    own_resources=("arn:aws:*:sallyport-*", "arn:aws:*/sallyport-*", "sallyport-*"),
     accounts=frozenset({ACCOUNT, MEMBER}),
     web_identities={ISSUER: frozenset({"api://sallyport"})},
     other_source_identities=("person-*",),
+    surroundings=Surroundings(org_accounts=frozenset({ACCOUNT, MEMBER})),
 )
 
 
@@ -141,7 +143,7 @@ class FakeTrust:
         return self.moves.get(version)
 
 
-def context(**changes: Any) -> Context:  # noqa: ANN401
+def context(**changes: Any) -> Context:
     """Return a context an hour after noon, whose look-ups have nothing unless they are given."""
     estate = {name: changes.pop(name) for name in list(changes) if name in Estate.__dataclass_fields__}
     known = {

@@ -41,7 +41,8 @@ class Holder:
     Args:
         obtain: asks the exchange; called by one thread at a time.
         clock: tells the time.
-        tell: is told what happened, in sentences without secrets.
+        tell: is told what failed, in sentences without secrets.
+        note: is told of each new session; by default the one above.
         renewed: is given each new session, before readers get it.
     """
 
@@ -51,11 +52,13 @@ class Holder:
         *,
         clock: Clock = lambda: datetime.now(UTC),
         tell: Say = lambda _text: None,
+        note: Say | None = None,
         renewed: Callable[[SessionCredentials], None] = lambda _credentials: None,
     ) -> None:
         self._obtain = obtain
         self._clock = clock
         self._tell = tell
+        self._told = note or tell
         self._renewed = renewed
         self._changed = threading.Condition()
         self._credentials: SessionCredentials | None = None
@@ -76,6 +79,7 @@ class Holder:
         except CommandError as error:
             if not _is_temporary(error):
                 raise
+            self._tell(_problem(error).sentence)
 
     def start(self) -> None:
         """Keep the credentials fresh from now on, in a thread that ends with the process."""
@@ -86,10 +90,10 @@ class Holder:
         while self._sleep_until_due():
             try:
                 self._ask()
-            except CommandError:
-                continue
-            except Exception:  # noqa: BLE001, S112 - told already; readers must not be left alone
-                continue
+            except CommandError as error:
+                self._tell(_problem(error).sentence)
+            except Exception as error:  # noqa: BLE001 - readers must not be left alone
+                self._tell(_unforeseen(error).sentence)
 
     def stop(self) -> None:
         """Let ``run`` and whoever waits come back."""
@@ -156,7 +160,7 @@ class Holder:
             problem = _problem(error)
             raise
         except Exception as error:
-            problem = Problem(f"Something unexpected happened: {type(error).__name__}.", denied=False)
+            problem = _unforeseen(error)
             raise
         finally:
             # An error that nobody foresaw must not leave readers waiting.
@@ -175,9 +179,7 @@ class Holder:
                     self._credentials = None
             self._changed.notify_all()
         if found is not None:
-            self._tell(f"credentials {found.access_key_id} until {found.expiration:%Y-%m-%dT%H:%M:%SZ}")
-        elif problem is not None:
-            self._tell(problem.sentence)
+            self._told(f"credentials {found.access_key_id} until {found.expiration:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _checked(found: SessionCredentials, now: datetime) -> SessionCredentials:
@@ -195,6 +197,11 @@ def _checked(found: SessionCredentials, now: datetime) -> SessionCredentials:
 def _problem(error: CommandError) -> Problem:
     denied = isinstance(error, ExchangeError) and error.kind == "denied"
     return Problem(" ".join(filter(None, (error.detail, error.cure))), denied)
+
+
+def _unforeseen(error: Exception) -> Problem:
+    # Its words could have a secret in them.
+    return Problem(f"Something unexpected happened: {type(error).__name__}.", denied=False)
 
 
 def _is_temporary(error: CommandError) -> bool:

@@ -294,7 +294,7 @@ class RefreshLists:
             anchor.id,
             found.state,
             (link.serial for link in found.links()),
-            expires_at=int((found.state.next_update + KEEP).timestamp()),
+            expires_at=int(found.state.next_update.timestamp() + KEEP.total_seconds()),
             time_left=time_left,
         )
         # Only now is every entry known to be one that is understood.

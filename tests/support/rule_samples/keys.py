@@ -15,7 +15,7 @@ from tests.support.rule_samples.sample import (
 )
 
 
-def created(caller: dict | None, target: str | None, **more):  # noqa: ANN003, ANN201
+def created(caller: dict | None, target: str | None, **more):
     made = {"accessKeyId": "AKIAEXAMPLE000000009", "status": "Active", "userName": target or "x"}
     return event(
         "iam",
@@ -28,8 +28,10 @@ def created(caller: dict | None, target: str | None, **more):  # noqa: ANN003, A
     )
 
 
-def identity(caller: dict, number: int, address: str, after: float = 0, **more):  # noqa: ANN003, ANN201
-    return event("sts", "GetCallerIdentity", caller, number=number, address=address, after=minutes(after), **more)
+def identity(caller: dict, number: int, address: str, after: float = 0, **more):
+    return event(
+        "sts", "GetCallerIdentity", caller, number=number, address=address, after=minutes(after), **more
+    )
 
 
 SAMPLES = {
@@ -88,8 +90,15 @@ SAMPLES = {
             Sample(tuple(identity(role(), n, f"198.51.100.{n % 2}") for n in range(6))),
             Sample(tuple(identity(role(), n, "cloudtrail.amazonaws.com") for n in range(6))),
             Sample(tuple(identity(user(), n, f"198.51.100.{n}") for n in range(6))),
-            Sample(tuple(identity(role(), n, f"198.51.100.{n}", sessionCredentialFromConsole="true") for n in range(6))),
-            Sample(tuple(identity(role(key=f"ASIAEXAMPLE00000000{n}"), n, f"198.51.100.{n}") for n in range(6))),
+            Sample(
+                tuple(
+                    identity(role(), n, f"198.51.100.{n}", sessionCredentialFromConsole="true")
+                    for n in range(6)
+                )
+            ),
+            Sample(
+                tuple(identity(role(key=f"ASIAEXAMPLE00000000{n}"), n, f"198.51.100.{n}") for n in range(6))
+            ),
         ),
         null_heavy=(
             one(hollow("sts", "GetCallerIdentity")),
@@ -98,4 +107,3 @@ SAMPLES = {
         ),
     ),
 }
-

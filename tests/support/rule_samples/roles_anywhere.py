@@ -17,7 +17,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/certificates"
 DECLARED = {"anchors_and_profiles": frozenset({ANCHOR, PROFILE})}
 
 
-def session(anchor: str = ANCHOR, subject: str = "CN=host-1", **more):  # noqa: ANN003, ANN201
+def session(anchor: str = ANCHOR, subject: str = "CN=host-1", **more):
     return event(
         "rolesanywhere",
         "CreateSession",
@@ -25,30 +25,33 @@ def session(anchor: str = ANCHOR, subject: str = "CN=host-1", **more):  # noqa: 
         request={"trustAnchorArn": anchor, "profileArn": PROFILE, "roleArn": ROLE, "durationSeconds": 3600},
         response={
             "subjectArn": f"arn:aws:rolesanywhere:{REGION}:{ACCOUNT}:subject/{subject}",
-            "credentialSet": [{"credentials": {"accessKeyId": "ASIARA00000000000001", "sessionToken": "IQoJ"}}],
+            "credentialSet": [
+                {"credentials": {"accessKeyId": "ASIARA00000000000001", "sessionToken": "IQoJ"}}
+            ],
         },
         **more,
     )
 
 
-def refused(number: int, **more):  # noqa: ANN003, ANN201
+def refused(number: int, **more):
     made = denied("rolesanywhere", "CreateSession", {"type": "Unknown"}, number=number, **more)
     made["detail"]["requestParameters"] = {"trustAnchorArn": ANCHOR}
     return made
 
 
-def anchor(name: str, source: str | None, **more):  # noqa: ANN003, ANN201
+def anchor(name: str, source: str | None, **more):
     return event(
         "rolesanywhere",
         name,
         role(),
-        request={"name": "a"} | ({} if source is None else {"source": {"sourceType": source, "sourceData": {}}}),
+        request={"name": "a"}
+        | ({} if source is None else {"source": {"sourceType": source, "sourceData": {}}}),
         response={"trustAnchor": {"trustAnchorArn": ANCHOR}},
         **more,
     )
 
 
-def profile(name: str, **more):  # noqa: ANN003, ANN201
+def profile(name: str, **more):
     return event(
         "rolesanywhere",
         name,
@@ -105,7 +108,10 @@ SAMPLES = {
             one(anchor("UpdateTrustAnchor", None)),
             one(anchor("CreateTrustAnchor", "CERTIFICATE_BUNDLE", error="AccessDenied")),
         ),
-        null_heavy=(one(hollow("rolesanywhere", "CreateTrustAnchor")), one(anchor("CreateTrustAnchor", None))),
+        null_heavy=(
+            one(hollow("rolesanywhere", "CreateTrustAnchor")),
+            one(anchor("CreateTrustAnchor", None)),
+        ),
     ),
     "roles-anywhere-profile-changed-15": Samples(
         hits=(one(profile("CreateProfile")), one(profile("UpdateProfile"))),
@@ -119,6 +125,11 @@ SAMPLES = {
     "certificate-expiring-66": Samples(
         hits=(one(expiring(3)), one(expiring("45", resources=())), one(expiring(-1))),
         near_misses=(one(expiring(3) | {"detail-type": "Something Else"}),),
-        null_heavy=(one(expiring(None)), one(expiring("soon")), one(expiring(3, None)), one(expiring("-" * 7))),
+        null_heavy=(
+            one(expiring(None)),
+            one(expiring("soon")),
+            one(expiring(3, None)),
+            one(expiring("-" * 7)),
+        ),
     ),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sallyport.audit.evaluate import evaluate
 from sallyport.audit.events import (
     Observed,
     RecordEvent,
@@ -15,7 +16,6 @@ from sallyport.audit.events import (
     read_record,
     read_trust_change,
 )
-from sallyport.audit.evaluate import evaluate
 from sallyport.audit.finding import CannotTell, Finding
 from tests.support.audit_world import (
     ACCOUNT,
@@ -68,11 +68,11 @@ class Samples:
     null_heavy: tuple[Sample, ...]
 
 
-def one(event: dict[str, Any], **more: Any) -> Sample:  # noqa: ANN401
+def one(event: dict[str, Any], **more: Any) -> Sample:
     return Sample((event,), **more)
 
 
-def paths(value: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:  # noqa: ANN401
+def paths(value: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Return the path of every field and element."""
     found = []
     steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -95,7 +95,7 @@ def iso(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def event(
+def event(  # noqa: PLR0913 - one argument for each field that samples vary
     source: str,
     name: str,
     caller: dict[str, Any] | None,
@@ -109,7 +109,7 @@ def event(
     region: str = REGION,
     detail_type: str = "AWS API Call via CloudTrail",
     address: str | None = "192.0.2.7",
-    **more: Any,  # noqa: ANN401
+    **more: Any,
 ) -> dict[str, Any]:
     """Return a CloudTrail event in its EventBridge envelope."""
     when = iso(NOON + after)
@@ -163,7 +163,12 @@ def user(name: str = "build", key: str = "AKIAEXAMPLE000000001", account: str = 
 
 
 def root(account: str = ACCOUNT) -> dict[str, Any]:
-    return {"type": "Root", "principalId": account, "arn": f"arn:aws:iam::{account}:root", "accountId": account}
+    return {
+        "type": "Root",
+        "principalId": account,
+        "arn": f"arn:aws:iam::{account}:root",
+        "accountId": account,
+    }
 
 
 def role(
@@ -172,7 +177,7 @@ def role(
     key: str = "ASIAEXAMPLE000000001",
     role_id: str = "AROAEXAMPLE000000001",
     source_identity: str | None = None,
-    **more: Any,  # noqa: ANN401
+    **more: Any,
 ) -> dict[str, Any]:
     account, name = arn.split(":")[4], arn.rpartition("/")[2]
     context: dict[str, Any] = {
@@ -211,7 +216,7 @@ def other_account(account: str, principal: str = "AROASTRANGER00000001:session")
     return {"type": "AWSAccount", "principalId": principal, "accountId": account}
 
 
-def assume(
+def assume(  # noqa: PLR0913 - one argument for each field that samples vary
     caller: dict[str, Any] | None,
     target: str,
     *,
@@ -219,7 +224,7 @@ def assume(
     key: str = "ASIAISSUED0000000001",
     source_identity: str | None = None,
     name: str = "AssumeRole",
-    **more: Any,  # noqa: ANN401
+    **more: Any,
 ) -> dict[str, Any]:
     """A session made."""
     named = {} if source_identity is None else {"sourceIdentity": source_identity}
@@ -246,7 +251,7 @@ def assume(
     )
 
 
-def denied(source: str, name: str, caller: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def denied(source: str, name: str, caller: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """What CloudTrail says of a call that was not allowed: next to nothing."""
     made = event(source, name, caller or user(), error="AccessDenied", **more)
     for empty in ("tlsDetails", "resources"):
@@ -254,15 +259,22 @@ def denied(source: str, name: str, caller: dict[str, Any] | None = None, **more:
     return made
 
 
-def hollow(source: str, name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def hollow(source: str, name: str, **more: Any) -> dict[str, Any]:
     """An event that says that something happened, and nothing else."""
     made = event(source, name, None, address=None, **more)
-    for field_name in ("userAgent", "tlsDetails", "readOnly", "resources", "additionalEventData", "errorCode"):
+    for field_name in (
+        "userAgent",
+        "tlsDetails",
+        "readOnly",
+        "resources",
+        "additionalEventData",
+        "errorCode",
+    ):
         made["detail"][field_name] = None
     return made
 
 
-def record(
+def record(  # noqa: PLR0913 - one argument for each field that samples vary
     outcome: str = "granted",
     *,
     number: int = 1,

@@ -19,36 +19,40 @@ CROSS = "arn:aws:signin:::devtools/cross-device"
 WHEN = NOON + minutes(600)
 
 
-def login(step: str, caller: dict | None, client: str | None = SAME, success: object = "true", **more):  # noqa: ANN003, ANN201
+def login(step: str, caller: dict | None, client: str | None = SAME, success: object = "true", **more):
     request = {} if client is None else {"client_id": client}
     return event(
         "signin",
         step,
         caller,
-        request=request | ({"redirect_uri": "http://127.0.0.1:41000/oauth/callback"} if step.startswith("A") else {}),
+        request=request
+        | ({"redirect_uri": "http://127.0.0.1:41000/oauth/callback"} if step.startswith("A") else {}),
         additionalEventData={"success": success} if success is not None else None,
         **{"readOnly": True} | more,
     )
 
 
-def authorize(caller: dict | None, **more):  # noqa: ANN003, ANN201
+def authorize(caller: dict | None, **more):
     return login("AuthorizeOAuth2Access", caller, **more)
 
 
-def token(caller: dict | None, **more):  # noqa: ANN003, ANN201
+def token(caller: dict | None, **more):
     return login("CreateOAuth2Token", caller, **more)
 
 
-def console(caller: dict | None, outcome: str | None, mfa: str = "Yes", **more):  # noqa: ANN003, ANN201
+def console(caller: dict | None, outcome: str | None, mfa: str = "Yes", **more):
     return event(
         "signin",
         "ConsoleLogin",
         caller,
         region="us-east-1",
         response=None if outcome is None else {"ConsoleLogin": outcome},
-        additionalEventData={"LoginTo": "https://console.aws.amazon.com/", "MobileVersion": "No", "MFAUsed": mfa},
-        detail_type="AWS Console Sign In via CloudTrail",
-        **{"eventType": "AwsConsoleSignIn"} | more,
+        additionalEventData={
+            "LoginTo": "https://console.aws.amazon.com/",
+            "MobileVersion": "No",
+            "MFAUsed": mfa,
+        },
+        **{"eventType": "AwsConsoleSignIn", "detail_type": "AWS Console Sign In via CloudTrail"} | more,
     )
 
 
@@ -62,11 +66,18 @@ SAMPLES = {
             one(login("CreateOauth2Token", root())),
             one(token(root(), success=None)),
         ),
-        near_misses=(one(token(user())), one(token(root(), success="false")), one(token(root(), error="AccessDenied"))),
+        near_misses=(
+            one(token(user())),
+            one(token(root(), success="false")),
+            one(token(root(), error="AccessDenied")),
+        ),
         null_heavy=(one(hollow("signin", "CreateOAuth2Token")),),
     ),
     "login-cross-device-7": Samples(
-        hits=(one(authorize(PERSON, client=CROSS)), one(token(PERSON, client="arn:aws:signin:::something/else"))),
+        hits=(
+            one(authorize(PERSON, client=CROSS)),
+            one(token(PERSON, client="arn:aws:signin:::something/else")),
+        ),
         near_misses=(one(authorize(PERSON)), one(authorize(PERSON, client=CROSS, success="false"))),
         null_heavy=(one(hollow("signin", "AuthorizeOAuth2Access")), one(token(PERSON, client=None))),
     ),
@@ -128,7 +139,10 @@ SAMPLES = {
             one(event("s3", "PutBucketPolicy", role())),
             one(console(root(), "Success")),
         ),
-        null_heavy=(one(hollow("s3", "PutBucketPolicy")), one(event("s3", "PutBucketPolicy", root(), readOnly=None))),
+        null_heavy=(
+            one(hollow("s3", "PutBucketPolicy")),
+            one(event("s3", "PutBucketPolicy", root(), readOnly=None)),
+        ),
     ),
     "root-brute-force-40": Samples(
         hits=(Sample(tuple(console(root(), "Failure", number=n) for n in range(5))),),
@@ -143,7 +157,11 @@ SAMPLES = {
     "sign-in-token-43": Samples(
         hits=(
             one(event("signin", "GetSigninToken", PERSON, userAgent="python-requests/2.32")),
-            one(event("signin", "GetSigninToken", role(session="i-0123456789abcdef0"), userAgent="Mozilla/5.0")),
+            one(
+                event(
+                    "signin", "GetSigninToken", role(session="i-0123456789abcdef0"), userAgent="Mozilla/5.0"
+                )
+            ),
         ),
         near_misses=(
             one(event("signin", "GetSigninToken", PERSON, userAgent="Mozilla/5.0 (X11)")),

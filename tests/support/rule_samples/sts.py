@@ -4,11 +4,9 @@ import json
 
 from tests.support.audit_world import (
     ACCOUNT,
-    EXCHANGE_ROLE_ID,
     FOREIGN,
     MANAGED_ROLE,
     MEMBER,
-    NOON,
 )
 from tests.support.rule_samples.sample import (
     Sample,
@@ -32,19 +30,21 @@ OTHER = f"arn:aws:iam::{ACCOUNT}:role/reader"
 ABROAD = f"arn:aws:iam::{MEMBER}:role/reader"
 
 
-def identity(kind: str | None, host: str | None, **more):  # noqa: ANN003, ANN201
+def identity(kind: str | None, host: str | None, **more):
     return event(
         "sts",
         "GetCallerIdentity",
         user(),
-        additionalEventData=None if kind is None else {"RequestDetails": {"endpointType": kind, "awsServingRegion": "eu-central-1"}},
+        additionalEventData=None
+        if kind is None
+        else {"RequestDetails": {"endpointType": kind, "awsServingRegion": "eu-central-1"}},
         tlsDetails=None if host is None else {"clientProvidedHostHeader": host},
         readOnly=True,
         **more,
     )
 
 
-def federation(policy: object = None, arns: object = None, **more):  # noqa: ANN003, ANN201
+def federation(policy: object = None, arns: object = None, **more):
     request = {"name": "tool", "durationSeconds": 43200}
     if policy is not None:
         request["policy"] = policy if isinstance(policy, str) else json.dumps(policy)
@@ -57,14 +57,20 @@ def federation(policy: object = None, arns: object = None, **more):  # noqa: ANN
         request=request,
         response={
             "credentials": {"accessKeyId": "ASIAFEDERATED0000001", "sessionToken": "IQoJEXAMPLE"},
-            "federatedUser": {"arn": f"arn:aws:sts::{ACCOUNT}:federated-user/tool", "federatedUserId": "x:tool"},
+            "federatedUser": {
+                "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/tool",
+                "federatedUserId": "x:tool",
+            },
         },
         **more,
     )
 
 
 def statement(action: object, resource: object = "*", effect: str = "Allow") -> dict:
-    return {"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": action, "Resource": resource}]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": effect, "Action": action, "Resource": resource}],
+    }
 
 
 ROOT_SESSION = {
@@ -103,7 +109,11 @@ SAMPLES = {
             one(assume(user(), OTHER, source_identity="person-7")),
             one(assume(role(source_identity="person-7"), OTHER)),
             one(assume(service(), OTHER)),
-            one(assume(user(), f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_x_1")),
+            one(
+                assume(
+                    user(), f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_x_1"
+                )
+            ),
             # The service's own session in real logs.
             one(
                 assume(
@@ -198,9 +208,13 @@ SAMPLES = {
             # Ten callers, one each.
             Sample(tuple(denied("sts", "AssumeRole", user(f"u-{n}"), number=n) for n in range(10))),
             Sample(tuple(denied("sts", "AssumeRole", number=n, after=minutes(4 * n)) for n in range(10))),
-            Sample(tuple(event("sts", "AssumeRole", user(), error="ThrottlingException", number=n) for n in range(12))),
+            Sample(
+                tuple(
+                    event("sts", "AssumeRole", user(), error="ThrottlingException", number=n)
+                    for n in range(12)
+                )
+            ),
         ),
         null_heavy=(Sample(tuple(hollow("sts", "AssumeRole", number=n) for n in range(10))),),
     ),
 }
-

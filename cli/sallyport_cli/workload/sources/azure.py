@@ -32,6 +32,7 @@ CONNECT_RETRIES: Final = 1
 """A machine that has no IMDS does not get one. Answers of a busy one are tried as often as Microsoft does."""
 
 _SEVERAL: Final = "multiple user assigned identities"
+_REFUSED: Final = 400
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _AWAY: Final = frozenset({404, 410})
@@ -129,6 +130,9 @@ def _kind(status: int | None) -> Kind:
         return "unreachable"
     if status == _TOO_MANY:
         return "throttled"
+    if status < _REFUSED:
+        # Not a token, and not a no: somebody else answers at that address.
+        return "local"
     return "server" if status >= _SERVER_ERROR else "denied"
 
 

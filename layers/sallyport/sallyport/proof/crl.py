@@ -9,9 +9,11 @@ as revoked. Both are pure, and neither knows where lists come from or are kept.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sallyport.errors import UnavailableError
@@ -189,7 +191,8 @@ def read_crl(
         raise refused("crl-malformed", "It has no nextUpdate behind its thisUpdate.")
     if begins > now + MAX_CLOCK_SKEW:
         raise refused("crl-from-the-future", f"thisUpdate is {begins.isoformat()}.")
-    if now > ends + GRACE:
+    # Never added to: a list without end says 99991231235959Z (RFC 5280 §4.1.2.5), and nothing is after that.
+    if now - ends > GRACE:
         raise refused("crl-expired", f"nextUpdate was {ends.isoformat()}.")
     state = CrlState(
         id=name,
@@ -239,7 +242,10 @@ def check_revocation(
     expired = sorted(state.id for state in states if state.issuer in issuers and is_expired(state, now))
     if expired:
         raise refused("crl-expired", f"{shown(expired)}")
-    missing = sorted(set(anchor.crls).difference(state.id for state in states))
+    # An anchor's lists outlive its authorities, and go by names: one of an authority that is no longer the
+    # anchor's says nothing about those that are, so its name is as good as never read.
+    own = _names(anchor) if anchor.crls else frozenset()
+    missing = sorted(set(anchor.crls).difference(state.id for state in states if state.issuer in own))
     late = sorted(state.id for state in states if state.issuer in issuers and now > state.next_update)
     problems = [(reason, names) for reason, names in (("crl-missing", missing), ("crl-stale", late)) if names]
     if problems and anchor.stale_crls is StaleCrls.DENY:
@@ -250,7 +256,7 @@ def check_revocation(
 
 def is_expired(state: CrlState, now: datetime) -> bool:
     """Tell whether a list is so late that what it names may no longer be there."""
-    return now > state.next_update + GRACE
+    return now - state.next_update > GRACE
 
 
 def refused(reason: str, detail: str = "") -> UnavailableError:
@@ -290,7 +296,7 @@ def _number(found: x509.CertificateRevocationList) -> int:
 
 
 def _check_signature(found: x509.CertificateRevocationList, anchor: X509Anchor) -> None:
-    if found.signature_algorithm_oid not in STRONG_SIGNATURES:
+    if found.signature_algorithm_oid not in STRONG_SIGNATURES or not _has_strong_hash(found):
         raise refused("crl-signature", f"The algorithm is {found.signature_algorithm_oid.dotted_string}.")
     try:
         name = read(found.issuer.public_bytes)
@@ -304,15 +310,30 @@ def _check_signature(found: x509.CertificateRevocationList, anchor: X509Anchor) 
         raise refused("crl-signature")
 
 
+def _has_strong_hash(found: x509.CertificateRevocationList) -> bool:
+    """Tell whether it is SHA-256 or longer: with PSS the algorithm's name does not say. ML-DSA has none."""
+    try:
+        algorithm = read(lambda: found.signature_hash_algorithm)
+    except ValueError:
+        return False
+    return algorithm is None or algorithm.digest_size >= SHA256.digest_size
+
+
 def _may_sign(authority: x509.Certificate, name: bytes) -> bool:
     usage = extension(authority, x509.KeyUsage)
     return read(authority.subject.public_bytes) == name and usage is not None and usage.crl_sign
 
 
 def _names(anchor: X509Anchor) -> frozenset[str]:
+    """Return the names, as ``CrlState.issuer`` has them, of whom the anchor may have lists."""
+    return _names_in((*anchor.certificates, *anchor.intermediates))
+
+
+# Reading certificates is pure; an anchor that changes has other bytes.
+@lru_cache(maxsize=32)
+def _names_in(authorities: tuple[bytes, ...]) -> frozenset[str]:
     try:
-        authorities = map(load, (*anchor.certificates, *anchor.intermediates))
-        return frozenset(name_digest(one.subject) for one in authorities)
+        return frozenset(name_digest(load(der).subject) for der in authorities)
     except ValueError as error:
         raise refused("crl-malformed", "An authority's name cannot be read.") from error
 

@@ -34,6 +34,23 @@ ADDRESS_DENIALS: Final = 100
 # Networks are compared, not addresses: one site's outgoing addresses lie close together.
 _SAME_NETWORK: Final = {4: 24, 6: 48}
 
+# Addresses that mean something inside one network alone. Python's own is_private also holds the ranges
+# of documentation, which nobody should see in an event.
+_INSIDE: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+
 _MANAGED: Final = Where("userIdentity.sessionContext.sessionIssuer.arn", "arn-like", (MANAGED_ROLES,))
 _DESIGN: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html"
 _REVOKE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"
@@ -277,7 +294,7 @@ def _used_elsewhere(event: Observed, context: Context) -> Verdict:
     if event.source_ip is None or record.source_ip is None:
         return NO_MATCH if event.source_service is not None else Unclear("no-address")
     seen, asked = ipaddress.ip_address(event.source_ip), ipaddress.ip_address(record.source_ip)
-    if seen.is_private or asked.is_private or seen.version != asked.version:
+    if seen.version != asked.version or any(one in inside for one in (seen, asked) for inside in _INSIDE):
         # Inside a VPC, or one host with two kinds of address: nothing to compare.
         return NO_MATCH if seen == asked else Unclear("addresses-not-comparable")
     network = ipaddress.ip_network((asked, _SAME_NETWORK[asked.version]), strict=False)

@@ -35,16 +35,18 @@ def _unexplained_change(change: TrustChange, context: Context) -> Verdict:
         return Unclear("no-key")
     if change.by_service is not None and change.change == "REMOVE":
         return NO_MATCH
+    kind = change.key.partition("#")[0]
+    if kind == "crl-data":
+        return _piece(change)
     if change.version != UNVERSIONED:
         return _of_a_version(change, context)
-    kind = change.key.partition("#")[0]
     if change.key == "current":
         return _pointer(change, context)
     if kind == "apply":
         return _apply_record(change)
     if kind == "disabled":
         return _tombstone(change, context)
-    if kind in {"crl", "crl-data"}:
+    if kind == "crl":
         return _list(change, context)
     if kind == "journal":
         return NO_MATCH if change.change == "INSERT" else _unexplained(change, "A journal entry was changed.")
@@ -120,12 +122,14 @@ def _tombstone(change: TrustChange, context: Context) -> Verdict:
     return _late(change, context, f"The journal has no entry that says: {action}.")
 
 
+def _piece(change: TrustChange) -> Verdict:
+    """Pieces are named by the digest of the whole list, which whoever reads them checks."""
+    if change.change == "MODIFY":
+        return _unexplained(change, "A piece of a revocation list was changed.")
+    return NO_MATCH
+
+
 def _list(change: TrustChange, context: Context) -> Verdict:
-    """Chunks are named by their own digest, which whoever reads them checks; a pointer needs an entry."""
-    if change.key.startswith("crl-data#"):
-        if change.change == "MODIFY":
-            return _unexplained(change, "A piece of a revocation list was changed.")
-        return NO_MATCH
     if change.change == "REMOVE":
         return _unexplained(change, "The pointer to a revocation list was removed.")
     digest = change.after.get("digest")

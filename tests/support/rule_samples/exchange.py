@@ -1,0 +1,172 @@
+"""Samples of the rules that only an exchange can have."""
+
+from tests.support.audit_world import (
+    ACCOUNT,
+    EXCHANGE_ROLE_ID,
+    FOREIGN,
+    MANAGED_ROLE,
+    MEMBER,
+    MEMBER_ROLE,
+    NOON,
+    FakeSessions,
+)
+from tests.support.rule_samples.federation import web
+from tests.support.rule_samples.sample import (
+    Sample,
+    Samples,
+    assume,
+    denied,
+    event,
+    exchange,
+    hollow,
+    minutes,
+    one,
+    other_account,
+    record,
+    role,
+    service,
+    summary,
+    user,
+)
+
+OURS = "entra-b0c1"
+ISSUED = "ASIAISSUED0000000001"
+
+
+def made(caller: dict | None = None, **more):
+    return assume(caller or exchange(), **({"target": MANAGED_ROLE, "source_identity": OURS} | more))
+
+
+def used(**more):
+    caller = role(
+        more.pop("arn", MANAGED_ROLE),
+        more.pop("session", "b0c1"),
+        more.pop("key", ISSUED),
+        source_identity=more.pop("source_identity", OURS),
+        **more.pop("caller", {}),
+    )
+    return event("s3", "PutBucketPolicy", caller, **more)
+
+
+def member_copy(principal: str, account: str = ACCOUNT, **more):
+    return made(
+        other_account(account, principal), target=MEMBER_ROLE, account=MEMBER, sharedEventID="s-1", **more
+    )
+
+
+SAMPLES = {
+    "session-without-record-59": Samples(
+        hits=(
+            # Any principal but an exchange function's role, whatever records say.
+            one(made(user()), records=(record(),)),
+            one(made(role()), records=(record(),)),
+            one(made(role(MANAGED_ROLE)), records=(record(),)),
+            one(made(service()), records=(record(),)),
+            one(made(other_account(FOREIGN)), records=(record(),)),
+            # The exchange's own role, and no record, or one that says something else.
+            one(made()),
+            one(made(), records=(record(key="ASIAISSUED0000000002"),)),
+            one(made(), records=(record(role_arn=MEMBER_ROLE),)),
+            one(made(session="other"), records=(record(),)),
+            one(made(source_identity="entra-c2d3"), records=(record(),)),
+            one(made(source_identity=None), records=(record(),)),
+            one(made(), records=(record(source_identity=None),)),
+            one(made(region="eu-west-1"), records=(record(),)),
+            # A record of a denial explains nothing.
+            one(made(), records=(record("denied"),)),
+            # A token that was taken to STS past the exchange.
+            one(web(target=MANAGED_ROLE)),
+            one(
+                web(target=MANAGED_ROLE),
+                records=(record(issuance="assume-role", source_identity=None),),
+            ),
+            # The role's account sees the caller's unique id.
+            one(member_copy("AROASTRANGER00000001:x"), records=(record(role_arn=MEMBER_ROLE),)),
+            # A session in use that no record knows, wherever it was made.
+            one(used()),
+            one(used(session="other"), records=(record(),)),
+            one(used(source_identity="entra-c2d3"), records=(record(),)),
+        ),
+        near_misses=(
+            one(made(), records=(record(),)),
+            one(made(source_identity=None), records=(record(source_identity=None),)),
+            one(web(target=MANAGED_ROLE), records=(record(issuance="web-identity", source_identity=None),)),
+            one(member_copy(f"{EXCHANGE_ROLE_ID}:f"), records=(record(role_arn=MEMBER_ROLE),)),
+            one(used(), records=(record(),)),
+            # The record may still come.
+            one(made(), facts={"now": NOON + minutes(1)}),
+            one(made(user(), error="AccessDenied")),
+            one(assume(user(), f"arn:aws:iam::{ACCOUNT}:role/other")),
+            # A path that only looks like the managed one.
+            one(assume(user(), f"arn:aws:iam::{ACCOUNT}:role/x/sallyport-reader")),
+            # A service that acts for the session, with a key of its own making.
+            one(
+                used(key="ASIASERVICE000000001", caller={"invokedBy": "athena.amazonaws.com"}),
+                records=(record(),),
+            ),
+            one(used(sessionCredentialFromConsole="true", key="ASIACONSOLE000000001")),
+        ),
+        null_heavy=(
+            one(hollow("sts", "AssumeRole")),
+            one(denied("sts", "AssumeRole")),
+            one(member_copy(""), facts={"exchange_role_ids": frozenset()}),
+        ),
+    ),
+    "record-without-session-60": Samples(
+        hits=(one(record(), kind="record"),),
+        near_misses=(
+            one(record(), kind="record", facts={"sessions": lambda: FakeSessions([ISSUED])}),
+            one(record(), kind="record", facts={"now": NOON + minutes(5)}),
+            one(record("denied"), kind="record"),
+        ),
+        null_heavy=(
+            one(record(), kind="record", facts={"has_trail": False}),
+            one(summary({}), kind="record"),
+        ),
+    ),
+    "denial-burst-61": Samples(
+        hits=(
+            Sample(tuple(record("denied", number=n) for n in range(20)), kind="record"),
+            Sample(
+                tuple(
+                    record("denied", number=n, subject=f"s-{n}", source_ip=f"2001:db8::{n:x}")
+                    for n in range(200)
+                ),
+                kind="record",
+            ),
+            Sample(
+                tuple(record("denied", number=n, subject=f"s-{n}") for n in range(100)),
+                kind="record",
+            ),
+            one(summary({"198.51.100.1": 120, "198.51.100.2": 3}), kind="record"),
+            Sample((summary({"198.51.100.1": 60}), summary({"198.51.100.1": 60}, 2)), kind="record"),
+        ),
+        near_misses=(
+            Sample(tuple(record("denied", number=n) for n in range(19)), kind="record"),
+            Sample(tuple(record("denied", number=1) for n in range(40)), kind="record"),
+            Sample(tuple(record(number=n) for n in range(40)), kind="record"),
+            Sample(tuple(record("denied", number=n, after=minutes(n)) for n in range(40)), kind="record"),
+            one(summary({"198.51.100.1": 99, "198.51.100.2": 99}), kind="record"),
+            one(summary({"others": 5000}), kind="record"),
+            Sample((summary({"198.51.100.1": 60}), summary({"198.51.100.1": 60})), kind="record"),
+        ),
+        null_heavy=(one(summary({}), kind="record"),),
+    ),
+    "key-used-elsewhere-62": Samples(
+        hits=(
+            one(used(address="198.51.100.9"), records=(record(source_ip="203.0.113.7"),)),
+            one(used(address="2001:4860:1::1"), records=(record(source_ip="2001:4860:2::1"),)),
+        ),
+        near_misses=(
+            one(used(address="203.0.113.9"), records=(record(source_ip="203.0.113.7"),)),
+            one(used(address="10.0.0.9"), records=(record(source_ip="203.0.113.7"),)),
+            one(used(address="2001:4860:1::1"), records=(record(source_ip="203.0.113.7"),)),
+            one(used(address="athena.amazonaws.com"), records=(record(),)),
+        ),
+        null_heavy=(
+            one(used(address=None), records=(record(),)),
+            one(used(address="AWS Internal")),
+            one(hollow("s3", "PutBucketPolicy")),
+        ),
+    ),
+}

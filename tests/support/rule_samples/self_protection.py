@@ -1,0 +1,106 @@
+"""Samples of the rules on what would blind the audit."""
+
+from tests.support.audit_world import ACCOUNT, REGION, TRUST_TABLE
+from tests.support.rule_samples.sample import Samples, denied, event, hollow, one, role
+
+QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/sallyport-audit"
+TRAIL = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/all"
+
+
+def change(source: str, name: str, request: dict | None, caller: dict | None = None, **more):
+    return event(source, name, caller or role(), request=request, **more)
+
+
+def selectors(**fields):
+    return change("cloudtrail", "PutEventSelectors", {"trailName": TRAIL, **fields})
+
+
+MANAGEMENT = {"fieldSelectors": [{"field": "eventCategory", "equals": ["Management"]}]}
+
+SAMPLES = {
+    "own-part-changed-56": Samples(
+        hits=(
+            one(change("events", "DisableRule", {"name": "sallyport-records"})),
+            one(change("dynamodb", "DeleteTable", {"tableName": TRUST_TABLE})),
+            one(
+                change(
+                    "sqs",
+                    "SetQueueAttributes",
+                    {"queueUrl": QUEUE},
+                    resources=[{"ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-audit"}],
+                )
+            ),
+            one(change("iam", "PutRolePolicy", {"roleName": "sallyport-assume-role", "policyName": "x"})),
+            one(
+                change(
+                    "lambda",
+                    "UpdateFunctionCode20150331v2",
+                    {"functionName": "sallyport-audit"},
+                    role(invokedBy="cloudformation.amazonaws.com"),
+                )
+            ),
+            one(change("events", "DeleteRule", {"name": "sallyport-records"}, error="AccessDenied")),
+        ),
+        near_misses=(
+            one(change("events", "DisableRule", {"name": "other"})),
+            one(change("events", "DescribeRule", {"name": "sallyport-records"})),
+            one(change("dynamodb", "DeleteTable", {"tableName": "not-sallyport"})),
+        ),
+        null_heavy=(one(hollow("events", "DisableRule")), one(denied("sqs", "PurgeQueue"))),
+    ),
+    "findings-hidden-57": Samples(
+        hits=(
+            one(change("securityhub", "BatchUpdateFindings", {"Workflow": {"Status": "SUPPRESSED"}})),
+            one(change("securityhub", "BatchUpdateFindingsV2", {"StatusId": 3})),
+            one(change("securityhub", "DeleteInsight", {"insightArn": "x"})),
+            one(change("securityhub", "DisableSecurityHub", None)),
+        ),
+        near_misses=(
+            one(change("securityhub", "BatchUpdateFindings", {"Workflow": {"Status": "RESOLVED"}})),
+            one(change("securityhub", "BatchUpdateFindings", {"Note": {"Text": "SUPPRESSED"}})),
+            one(
+                change(
+                    "securityhub",
+                    "BatchUpdateFindings",
+                    {"Workflow": {"Status": "SUPPRESSED"}},
+                    error="AccessDenied",
+                )
+            ),
+        ),
+        null_heavy=(one(hollow("securityhub", "BatchUpdateFindings")),),
+    ),
+    "trail-narrowed-58": Samples(
+        hits=(
+            one(change("cloudtrail", "StopLogging", {"name": TRAIL})),
+            one(change("cloudtrail", "UpdateTrail", {"name": TRAIL, "isMultiRegionTrail": False})),
+            one(selectors(eventSelectors=[{"includeManagementEvents": False, "readWriteType": "All"}])),
+            one(selectors(eventSelectors=[{"includeManagementEvents": True, "readWriteType": "WriteOnly"}])),
+            one(
+                selectors(
+                    eventSelectors=[
+                        {
+                            "includeManagementEvents": True,
+                            "excludeManagementEventSources": ["kms.amazonaws.com"],
+                        }
+                    ]
+                )
+            ),
+            one(
+                selectors(
+                    advancedEventSelectors=[
+                        {"fieldSelectors": [{"field": "eventCategory", "equals": ["Data"]}]}
+                    ]
+                )
+            ),
+            one(selectors()),
+        ),
+        near_misses=(
+            one(selectors(eventSelectors=[{"includeManagementEvents": True, "readWriteType": "All"}])),
+            one(selectors(advancedEventSelectors=[MANAGEMENT])),
+            one(change("cloudtrail", "UpdateTrail", {"name": TRAIL, "isMultiRegionTrail": True})),
+            one(change("cloudtrail", "StopLogging", {"name": TRAIL}, error="AccessDenied")),
+            one(change("cloudtrail", "StartLogging", {"name": TRAIL})),
+        ),
+        null_heavy=(one(hollow("cloudtrail", "UpdateTrail")), one(denied("cloudtrail", "StopLogging"))),
+    ),
+}
