@@ -13,6 +13,7 @@ from sallyport_cli import (
     logout,
     posture,
     simulate,
+    trace,
     trust,
     update,
 )
@@ -39,6 +40,14 @@ app.command(
         "sallyport explain ca28ba88534746e5a198fce27bc8f51e --json",
     ),
 )(explain.explain)
+app.command(
+    name="trace",
+    epilog=epilog(
+        "sallyport trace ASIAIOSFODNN7EXAMPLE",
+        "sallyport trace ASIAIOSFODNN7EXAMPLE --html trace.html",
+        "sallyport trace entra-b0c1 --from-file events.json --json",
+    ),
+)(trace.trace)
 app.command(name="logout", epilog=epilog("sallyport logout --profile reader", "sallyport logout --all"))(
     logout.logout
 )

@@ -49,6 +49,7 @@ class TokenExchange:
         replies: said first, one for each request.
         always: said to every request instead, as long as it is set.
         delay: seconds before each answer.
+        gate: waited for before each answer.
         clock: tells the time, in the answers' date too.
     """
 
@@ -56,6 +57,7 @@ class TokenExchange:
     replies: list[Reply] = field(default_factory=list)
     always: Reply | None = None
     delay: float = 0
+    gate: threading.Event | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     port: int = 0
     tokens: list[str] = field(default_factory=list)
@@ -115,6 +117,8 @@ class TokenExchange:
             number = len(self.bodies)
             reply = self.replies.pop(0) if self.replies else self.always
         time.sleep(self.delay)
+        if self.gate is not None:
+            self.gate.wait(60)
         status, content = reply or self._session(number)
         handler.send_response_only(status)
         for name, value in {

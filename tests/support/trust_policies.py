@@ -314,6 +314,26 @@ PAIRS = (
         aws("*", {"StringEquals": {"aws:PrincipalAccount": "${aws:ResourceAccount}"}}),
         UNSURE,
     ),
+    _pair(
+        "an organisation compared with itself",
+        "open-to-anybody",
+        aws("*", {"StringEquals": {"aws:PrincipalOrgID": "${aws:PrincipalOrgID}"}}),
+        aws("*", {"StringEquals": {"aws:PrincipalOrgID": "${aws:ResourceOrgID}"}}),
+        UNSURE,
+    ),
+    _pair(
+        "a Deny of AWS principals only",
+        "open-to-anybody",
+        policy(allow("*", THREE, TRACED), deny({"AWS": "*"})),
+        policy(allow("*", THREE, TRACED), deny("*")),
+        UNSURE,
+    ),
+    _pair(
+        "a Deny of a few",
+        "open-to-anybody",
+        policy(allow("*", THREE, TRACED), deny({"AWS": FRIEND, "Service": "*"})),
+        policy(allow("*", "sts:TagSession"), deny({"AWS": FRIEND})),
+    ),
     # --- other accounts
     _pair("another account", "foreign-account", aws(FOREIGN), aws(FRIEND)),
     _pair("another account's root", "foreign-account", aws(f"arn:aws:iam::{FOREIGN}:root"), aws(OWN)),

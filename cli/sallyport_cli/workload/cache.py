@@ -193,15 +193,15 @@ class Cache:
     def _lock(self, folder: int, key: str, wait: float) -> Iterator[int | None]:
         """Hold a key's lock; without it when it could not be had in time. Ends with its holder."""
         until = time.monotonic() + wait
-        held = None
         try:
-            while held is None:
+            held = _try_lock(folder, folders.lock_name(key))
+            if held is None and wait:
+                self._trace("somebody else is asking; waiting")
+            while held is None and time.monotonic() < until:
+                time.sleep(LOCK_POLL)
                 held = _try_lock(folder, folders.lock_name(key))
-                if held is None:
-                    if time.monotonic() >= until:
-                        break
-                    time.sleep(LOCK_POLL)
         except OSError as error:
+            held = None
             self._trace(f"no lock: {error.strerror}")
         try:
             yield held

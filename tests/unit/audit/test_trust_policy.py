@@ -216,3 +216,29 @@ def test_a_role_that_the_file_does_not_name_is_not_held_to_it() -> None:
     document = t.policy(t.aws(t.CERTIFICATES))
     assert codes(document, t.MANAGED) != []
     assert examine(document, account=t.OWN, role=t.ROLE + "x", surroundings=t.MANAGED) == ()
+
+
+def test_a_key_of_another_issuer_lets_nobody_in_and_says_so() -> None:
+    found = look(t.policy(t.token(t.V1, t.azure(issuer=t.V2))))
+    assert {(one.code, one.severity) for one in found} == {("oidc-issuer-mismatch", Severity.LOW)}
+
+
+def test_a_negated_key_of_another_issuer_lets_everybody_in() -> None:
+    condition = {"StringNotEquals": {f"{t.V2}:sub": t.OBJECT}, "StringEquals": {f"{t.V1}:aud": "a"}}
+    found = look(t.policy(t.token(t.V1, condition)))
+    assert [(one.code, one.severity, one.verdict) for one in found] == [
+        ("oidc-any-subject", Severity.HIGH, Verdict.WEAK),
+        ("oidc-issuer-mismatch", Severity.MEDIUM, Verdict.WEAK),
+    ]
+
+
+def test_whom_a_deny_spares_by_name_is_let_in() -> None:
+    spared = {"Effect": "Deny", "NotPrincipal": {"AWS": t.FOREIGN}, "Action": "*"}
+    verdicts = {one.code: one.verdict for one in look(t.policy(t.aws(t.FOREIGN), spared))}
+    assert verdicts["foreign-no-external-id"] is Verdict.WEAK
+    assert look(t.policy(t.aws("222233334444"), spared)) == ()
+
+
+def test_a_tag_with_a_dot_in_its_name_is_no_issuers_key() -> None:
+    condition = {**t.azure(), "StringLike": {"aws:RequestTag/team.name:x": "a*"}}
+    assert look(t.policy(t.token(t.V1, condition))) == ()

@@ -87,7 +87,6 @@ def _watched_transport() -> Any:  # noqa: ANN401 - its class is made where the l
         status: int | None = None
 
         def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's signature
-            self.status = None
             answer = super().send(request, **options)
             self.status = answer.status_code
             return answer

@@ -97,7 +97,8 @@ def _picture(trace: Trace) -> Iterator[str]:
     yield '<div class="picture">'
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="The sessions as a tree; the table below says more">'
+        f'viewBox="0 0 {width} {height}" role="img" '
+        'aria-label="The sessions as a tree; the table below says more">'
     )
     for number, row in enumerate(trace.rows):
         if row.above is not None:

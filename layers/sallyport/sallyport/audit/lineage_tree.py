@@ -243,7 +243,7 @@ class _Forest:
         if key is not None:
             return _of_key(edge, key)
         if origin is not None:
-            return Root(End.SERVICE, f"AWS service {origin.name}", None, origin)
+            return Root(End.SERVICE, origin.name, None, origin)
         return Root(End.BROKEN, _of_nobody(edge))
 
 
@@ -262,9 +262,9 @@ def _of_key(edge: Edge, key: str) -> Root:
     who = edge.caller or "somebody"
     is_users = edge.caller_type in {"IAMUser", "Root"} and not key.startswith("ASIA")
     if key.startswith("AKIA") or is_users:
-        return Root(End.LONG_TERM_KEY, f"long-term key {key} of {who}", key)
+        return Root(End.LONG_TERM_KEY, f"{key} of {who}", key)
     if edge.from_console:
-        return Root(End.CONSOLE, f"console session of {who}, with key {key}", key)
+        return Root(End.CONSOLE, f"{who}, with key {key}", key)
     account = f"; look into the trail of account {edge.caller_account}" if edge.caller_account else ""
     return Root(End.BROKEN, f"key {key} was used (by {who}), but nothing says who issued it{account}", key)
 

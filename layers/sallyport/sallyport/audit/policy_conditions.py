@@ -8,11 +8,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sallyport.trust.wildcards import WILDCARDS, pattern
-
-Quantifier = Literal["any", "all"]
 
 
 class Family(Enum):
@@ -58,7 +56,7 @@ _OPERATORS: Final[dict[str, tuple[Family, bool]]] = {
     "dategreaterthanequals": (Family.DATE, False),
     "binaryequals": (Family.BINARY, False),
 }
-_QUANTIFIERS: Final[dict[str, Quantifier]] = {"foranyvalue": "any", "forallvalues": "all"}
+_QUANTIFIERS: Final = {"foranyvalue": "any", "forallvalues": "all"}
 _IF_EXISTS: Final = "ifexists"
 _TRUTH: Final = {"true": True, "false": False}
 # What stands for itself: ${*}, ${?} and ${$} are the characters, everything else is a value of the request.
@@ -70,13 +68,15 @@ _ESCAPES: Final = frozenset("*?$")
 class Test:
     """One operator on one key, with what it says of a value that is missing.
 
+    ``ForAnyValue`` and ``ForAllValues`` are only in ``missing``: whoever gets past with one value of his needs
+    no second one.
+
     Attributes:
         operator: as the policy writes it; empty in what was made of a Deny.
         key: the same; ``name`` is the key as it compares, in lower case.
         values: what is expected, as text.
         negated: whether the values are those that do not fit.
         missing: whether a request that lacks the key meets the test.
-        quantifier: what is asked of a key with several values.
         literal: whether ``${…}`` is text, as in policies of 2008.
     """
 
@@ -87,7 +87,6 @@ class Test:
     values: tuple[str, ...] = ()
     negated: bool = False
     missing: bool = False
-    quantifier: Quantifier | None = None
     literal: bool = False
 
     # pytest would take a class of this name for a case.
@@ -133,13 +132,7 @@ class Test:
 
     def turned(self) -> "Test":
         """Return the test that exactly those requests meet that do not meet this one."""
-        opposite: dict[Quantifier | None, Quantifier | None] = {None: None, "any": "all", "all": "any"}
-        return replace(
-            self,
-            negated=not self.negated,
-            missing=not self.missing,
-            quantifier=opposite[self.quantifier],
-        )
+        return replace(self, negated=not self.negated, missing=not self.missing)
 
 
 Clause = tuple[Test, ...]
@@ -166,9 +159,7 @@ def read_test(operator: str, key: str, expected: Any, *, literal: bool) -> Test:
     family, negated = known
     # For no values at all, "one of them is" is false and "all of them are" is true, whatever is asked.
     missing = quantifier == "all" or (negated and quantifier is None) or optional
-    return replace(
-        unknown, family=family, values=values, negated=negated, missing=missing, quantifier=quantifier
-    )
+    return replace(unknown, family=family, values=values, negated=negated, missing=missing)
 
 
 def _null(test: Test, values: tuple[str, ...]) -> Test:

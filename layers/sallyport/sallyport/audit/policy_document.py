@@ -214,8 +214,8 @@ def _covers(statement: Statement, principal: Principal) -> bool | None:
         ):
             return True
     if principal.value == ANYBODY:
-        # A few of everybody are taken away, and strangers are among those who stay.
-        return False
+        # Whether services are AWS principals is not said. Where a few are taken away, strangers stay.
+        return None if Principal("AWS", ANYBODY) in statement.principals else False
     same_kind = any(one.kind in (principal.kind, ANYBODY) for one in statement.principals)
     everybody = any(one.value == ANYBODY for one in statement.principals)
     accounts = {account_of(one.value) for one in statement.principals}

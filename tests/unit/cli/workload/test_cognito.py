@@ -3,9 +3,11 @@
 import base64
 import json
 import stat
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 import pytest
@@ -15,7 +17,6 @@ from sallyport_cli.failure import CommandError
 from sallyport_cli.workload.config import Settings
 from sallyport_cli.workload.problem import ExchangeError
 from sallyport_cli.workload.sources import cognito
-from tests.support import loopback
 
 pytestmark = pytest.mark.enable_socket
 
@@ -23,15 +24,42 @@ CLIENT = "1example23456789"
 SECRET = "a/secret+of=the%client"
 
 
-class Pool(loopback.Server):
+class Pool:
     """A token endpoint that answers with what it is told to."""
 
     def __init__(self) -> None:
-        super().__init__(lambda _connection: None)
+        self.requests: list[tuple[dict[str, str], bytes]] = []
         self.says({"access_token": "access-1", "expires_in": 3600, "token_type": "Bearer"})
 
-    def says(self, document: Any, status: str = "200 OK") -> None:
-        self.behaviour = loopback.answer(json.dumps(document).encode(), status=status)
+    def says(self, document: Any, status: int = 200) -> None:
+        self.answer = status, json.dumps(document).encode()
+
+    def __enter__(self) -> Self:
+        pool = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                pool.requests.append((headers, self.rfile.read(int(headers["content-length"]))))
+                status, content = pool.answer
+                self.send_response(status)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
 
 
 @pytest.fixture
@@ -40,42 +68,28 @@ def pool() -> Iterator[Pool]:
         yield running
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Return the bodies that are sent: the server reads headers alone."""
-    sent: list[bytes] = []
-    real = cognito.post
-
-    def post(address: Any, headers: Any, body: bytes, tls: Any) -> Any:
-        sent.append(body)
-        return real(address, headers, body, tls)
-
-    monkeypatch.setattr(cognito, "post", post)
-    return sent
-
-
 def token(pool: Pool, told: list[str] | None = None, **more: str) -> Secret:
     values = {"client-id": CLIENT, "token-endpoint": f"http://127.0.0.1:{pool.port}/oauth2/token"}
     values |= {name.replace("_", "-"): value for name, value in more.items()}
     return cognito.token(Settings("cognito", values), (told if told is not None else []).append)
 
 
-def form(body: bytes) -> dict[str, str]:
-    return {name: value for name, (value,) in parse_qs(body.decode()).items()}
+def form(pool: Pool) -> dict[str, str]:
+    return {name: value for name, (value,) in parse_qs(pool.requests[-1][1].decode()).items()}
 
 
 def authorization(pool: Pool) -> str:
-    lines = pool.requests[-1].decode().split("\r\n")
-    (found,) = [line for line in lines if line.lower().startswith("authorization: basic ")]
-    return base64.b64decode(found.split()[-1]).decode()
+    scheme, _, pair = pool.requests[-1][0]["authorization"].partition(" ")
+    assert scheme == "Basic"
+    return base64.b64decode(pair).decode()
 
 
-def test_an_app_client_itself(pool: Pool, asked: list[bytes], tmp_path: Path) -> None:
+def test_an_app_client_itself(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     told: list[str] = []
     found = token(pool, told, client_secret_file=str(tmp_path / "secret"), scope="files/read files/write")
     assert found.reveal() == "access-1"
-    assert form(asked[0]) == {
+    assert form(pool) == {
         "grant_type": "client_credentials",
         "client_id": CLIENT,
         "scope": "files/read files/write",
@@ -98,13 +112,13 @@ def test_without_a_secret_nobody_is_asked(pool: Pool) -> None:
     assert pool.requests == []
 
 
-def test_a_user_by_refresh_token(pool: Pool, asked: list[bytes], tmp_path: Path) -> None:
+def test_a_user_by_refresh_token(pool: Pool, tmp_path: Path) -> None:
     file = tmp_path / "refresh"
     file.write_text("refresh-1\n")
     pool.says({"access_token": "access-1", "id_token": "id-1"})
     assert token(pool, refresh_token_file=str(file)).reveal() == "id-1"
     assert token(pool, refresh_token_file=str(file), token_use="access").reveal() == "access-1"
-    assert form(asked[0]) == {
+    assert form(pool) == {
         "grant_type": "refresh_token",
         "client_id": CLIENT,
         "refresh_token": "refresh-1",
@@ -136,20 +150,20 @@ def test_a_replaced_refresh_token_that_cannot_be_kept_is_said(pool: Pool, tmp_pa
 @pytest.mark.parametrize(
     ("status", "document", "kind", "word"),
     [
-        ("400 Bad", {"error": "invalid_grant"}, "denied", "sign in again"),
-        ("400 Bad", {"error": "invalid_client"}, "denied", "--client-id"),
-        ("400 Bad", {"error": 1}, "local", "--token-endpoint"),
-        ("404 Not", ["x"], "local", "--token-endpoint"),
-        ("302 Found", {}, "local", "--token-endpoint"),
-        ("429 Slow", {}, "throttled", "minute"),
-        ("500 No", {}, "server", "minute"),
-        ("200 OK", {"access_token": "a"}, "local", "openid"),
-        ("200 OK", {"id_token": ""}, "local", "openid"),
-        ("200 OK", {"id_token": ["x"]}, "local", "openid"),
+        (400, {"error": "invalid_grant"}, "denied", "sign in again"),
+        (400, {"error": "invalid_client"}, "denied", "--client-id"),
+        (400, {"error": 1}, "local", "--token-endpoint"),
+        (404, ["x"], "local", "--token-endpoint"),
+        (302, {}, "local", "--token-endpoint"),
+        (429, {}, "throttled", "minute"),
+        (500, {}, "server", "minute"),
+        (200, {"access_token": "a"}, "local", "openid"),
+        (200, {"id_token": ""}, "local", "openid"),
+        (200, {"id_token": ["x"]}, "local", "openid"),
     ],
 )
-def test_whatever_the_pool_says_ends_in_a_sentence(
-    pool: Pool, tmp_path: Path, status: str, document: Any, kind: str, word: str
+def test_whatever_the_pool_says_ends_in_a_sentence(  # noqa: PLR0913, PLR0917
+    pool: Pool, tmp_path: Path, status: int, document: Any, kind: str, word: str
 ) -> None:
     (tmp_path / "refresh").write_text("refresh-1")
     pool.says(document, status)

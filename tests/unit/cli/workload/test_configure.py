@@ -147,7 +147,7 @@ def test_what_aws_would_look_at_first_is_said(run: Run, aws: Path, setting: str)
     aws.parent.mkdir()
     aws.write_text(f"[profile reader]\n{setting}\n")
     told = json.loads(run("configure", "azure", "--profile", "reader", *AZURE, "--json").output)
-    assert setting.split()[0] in told["notes"][0]
+    assert setting.split(maxsplit=1)[0] in told["notes"][0]
 
 
 def test_keys_that_aws_would_take_first_are_said(run: Run, aws: Path) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -109,32 +110,57 @@ def key(done: Done) -> str:
     return str(json.loads(done.stdout)["AccessKeyId"])
 
 
+def at_once(shell: Shell, number: int) -> list[Done]:
+    """Run so many calls, none of which is answered before all of them ask or wait."""
+    shell.exchange.gate = threading.Event()
+    files = [shell.home / f"stderr-{place}" for place in range(number)]
+    running = []
+    for file in files:
+        with file.open("wb") as stream:
+            running.append(
+                subprocess.Popen(
+                    shell.arguments("--debug"),
+                    env=shell.environment(),
+                    stdout=subprocess.PIPE,
+                    stderr=stream,
+                )
+            )
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        told = [file.read_text() for file in files]
+        if all("waiting" in one or "attempt" in one for one in told):
+            break
+        time.sleep(0.05)
+    shell.exchange.gate.set()
+    outs = [one.communicate(timeout=60)[0] for one in running]
+    return [
+        Done(one.args, one.returncode, out, file.read_bytes())
+        for one, out, file in zip(running, outs, files, strict=True)
+    ]
+
+
 def test_twenty_first_calls_are_one_exchange(shell: Shell) -> None:
-    shell.exchange.delay = 1
-    running = [shell.start() for _ in range(20)]
-    ended = [(one.communicate(timeout=60), one.returncode) for one in running]
-    assert [code for _, code in ended] == [0] * 20
-    assert len({out for (out, _), _ in ended}) == 1
+    ended = at_once(shell, 20)
+    assert [one.returncode for one in ended] == [0] * 20
+    assert len({one.stdout for one in ended}) == 1
     assert shell.exchange.asked == 1
 
 
-def test_twenty_calls_of_a_short_session_share_what_they_wait_for(shell: Shell) -> None:
+def test_calls_for_a_short_session_share_what_they_wait_for(shell: Shell) -> None:
     shell.exchange.lasting = timedelta(minutes=15)
-    shell.exchange.delay = 6
-    running = [shell.start() for _ in range(20)]
-    ended = [one.communicate(timeout=60) for one in running]
-    assert len({out for out, _ in ended}) == 1
+    ended = at_once(shell, 6)
+    assert len({key(one) for one in ended}) == 1
     assert shell.exchange.asked == 1
+    assert key(shell.run()).endswith("2")
 
 
 @pytest.mark.parametrize(("reply", "requests"), [(BROKEN, 3), (DENIED, 1)])
-def test_twenty_calls_that_fail_share_their_failure(shell: Shell, reply: Reply, requests: int) -> None:
+def test_calls_that_fail_share_their_failure(shell: Shell, reply: Reply, requests: int) -> None:
     shell.exchange.always = reply
-    shell.exchange.delay = 4
-    running = [shell.start() for _ in range(20)]
-    told = {one.communicate(timeout=60)[1] for one in running}
-    assert {one.returncode for one in running} == {1}
-    assert len(told) == 1
+    ended = at_once(shell, 6)
+    assert {one.returncode for one in ended} == {1}
+    assert {one.stdout for one in ended} == {b""}
+    assert len({tuple(one.stderr.splitlines()[-2:]) for one in ended}) == 1
     assert shell.exchange.asked == requests
 
 
