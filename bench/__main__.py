@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import (
+    audit_rules,
     cached_call,
     growth,
     hostile,
@@ -37,6 +38,8 @@ def main() -> int:
         rows += hostile_requests.measure()
         console.print("cached call …")
         rows += cached_call.measure()
+        console.print("audit rules …")
+        rows += audit_rules.measure(quick="--quick" in sys.argv)
         console.print("init, first answer, memory …")
         rows += start.measure(layer)
         console.print("the trigger …")

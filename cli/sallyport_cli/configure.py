@@ -184,7 +184,7 @@ def _values(source: str, flags: Mapping[str, str], *, may_ask: bool) -> Mapping[
             raise _usage(f"--{option.name} has characters that cannot be seen.", "Type it anew.")
         if option.kind == "number" and not value.isdigit():
             raise _usage(f"--{option.name} is not a whole number.", "Give seconds, such as 3600.")
-        if option.kind == "path" and not (option.stdin and value == "-"):
+        if option.is_path(value):
             value = str(Path(value).expanduser().absolute())
         values[option.name] = value
     missing = [name for name in NEEDED[source] if name not in values]

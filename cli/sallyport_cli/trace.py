@@ -32,7 +32,7 @@ def trace(  # noqa: PLR0913 - one argument for each option
         typer.Option(
             "--from-file",
             help="Look into files instead of the sessions table: `aws cloudtrail lookup-events`, a trail's "
-            "files (.gz as well), events in envelopes, records. May be repeated.",
+            "files (.gz as well), events in envelopes, records.",
             metavar="FILE",
         ),
     ] = None,

@@ -123,6 +123,29 @@ def readable_by_everybody(path: Path) -> bool:
     return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
+def load_with_signer(
+    material: Material, open_key: Callable[[str], Callable[[bytes], bytes]], now: datetime
+) -> ClientIdentity:
+    """Return a certificate whose key is where it cannot be read.
+
+    Args:
+        material: certificate and intermediates.
+        open_key: is told what kind of key it is (``RSA``, ``ECDSA``), and returns what signs with it.
+        now: the time.
+
+    Raises:
+        CommandError: as ``load_identity``, or the key does not sign for this certificate.
+    """
+    leaf, *others = _certificates(material.certificate, "certificate")
+    if material.intermediates:
+        others = [*others, *_certificates(material.intermediates, "intermediates")]
+    kind = _kind(leaf)
+    _check_time(leaf, now)
+    sign = open_key(kind)
+    _check_signature(leaf, kind, sign)
+    return ClientIdentity(leaf=leaf, chain=_chain(leaf, others), algorithm=ALGORITHMS[kind], sign=sign)
+
+
 def load_identity(material: Material, now: datetime) -> ClientIdentity:
     """Return a certificate ready to sign with.
 
@@ -251,6 +274,22 @@ def _check_pair(leaf: x509.Certificate, others: Sequence[x509.Certificate], priv
         if place is None
         else f"It belongs to certificate number {place}, which must stand before its intermediates.",
     )
+
+
+def _check_signature(leaf: x509.Certificate, kind: str, sign: Callable[[bytes], bytes]) -> None:
+    probe = b"does this key belong to that certificate"
+    public: Any = usable_key(leaf)
+    try:
+        if kind == "RSA":
+            public.verify(sign(probe), probe, PKCS1v15(), SHA256())
+        else:
+            public.verify(sign(probe), probe, ECDSA(SHA256()))
+    except InvalidSignature:
+        raise CommandError(
+            "key-mismatch",
+            "The private key does not belong to the certificate.",
+            cure="Give the certificate that was issued for the token's key.",
+        ) from None
 
 
 def _belongs(certificate: x509.Certificate, private: Any) -> bool:  # noqa: ANN401

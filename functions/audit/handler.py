@@ -1,15 +1,15 @@
-"""Count the records that the records rule brings to the audit queue."""
+"""Make findings of what records, CloudTrail and the trust table's stream bring."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sallyport.settings import AuditSettings
-from sallyport.wiring import background
+from sallyport.wiring import auditing
 
-count = background.auditor(AuditSettings.from_env())
+audit = auditing.auditor(AuditSettings.from_env())
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> object:
-    """Count a batch; messages that could not be counted go back to the queue alone."""
-    return count(event, context)
+    """Take a batch; messages that could not be taken go back to their queue alone."""
+    return audit(event, context)

@@ -93,6 +93,7 @@ def test_an_option_of_one_name_means_the_same_everywhere(name: str) -> None:
     variables = {
         "--keys-table": "SALLYPORT_KEYS_TABLE",
         "--records-table": "SALLYPORT_RECORDS_TABLE",
+        "--sessions-table": "SALLYPORT_SESSIONS_TABLE",
         "--table": "SALLYPORT_TRUST_TABLE",
         "--refresh-keys": "SALLYPORT_REFRESH_FUNCTION",
     }

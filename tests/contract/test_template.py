@@ -86,6 +86,9 @@ def test_all_run_on_the_same_runtime_with_snapstart() -> None:
     assert GLOBALS["Architectures"] == ["arm64"]
     assert GLOBALS["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert GLOBALS["AutoPublishAlias"] == "live", "SnapStart is for published versions alone"
+    # Without these two a release that changes the layer alone, which holds all our code, publishes nothing.
+    assert GLOBALS["AutoPublishAliasAllProperties"] is True
+    assert RESOURCES["SallyportLayer"]["Properties"]["PublishLambdaVersion"] is True
     assert GLOBALS["Handler"] == "handler.handler"
     for name, one in FUNCTIONS.items():
         assert not one.keys() & {"Runtime", "Architectures", "SnapStart", "AutoPublishAlias", "Handler"}

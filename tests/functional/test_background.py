@@ -11,10 +11,9 @@ from botocore.exceptions import ClientError
 
 from sallyport.audit.publish import Publisher
 from sallyport.errors import UnavailableError
-from sallyport.settings import AuditSettings, AwsSettings, RefreshSettings
+from sallyport.settings import AwsSettings, RefreshSettings
 from sallyport.wiring import background
 from tests.support import tokens
-from tests.support.fake_transport import FakeTable, unreachable
 from tests.support.world import OWN, REGION, World, lines, load_event
 
 AWS = AwsSettings(region=REGION)
@@ -185,70 +184,3 @@ def test_what_an_exchange_records_is_what_is_published(world: World) -> None:
     published(bus, {"Records": entries})
     assert [json.loads(one)["outcome"] for one in bus.batches[0]] == ["granted", "denied"]
     assert len(answers) == 2
-
-
-# audit
-
-
-def auditor(world: World) -> Callable[[dict[str, Any]], Any]:
-    world.aws.tables["audit"] = FakeTable(sort_key=None)
-    run = background.auditor(
-        AuditSettings(aws=AWS, audit_table="audit"), transport=world.aws, credentials=lambda: OWN
-    )
-    return lambda event: run(event, Context())  # type: ignore[arg-type]
-
-
-def counts(world: World) -> dict[str, int]:
-    items = world.aws.tables["audit"].items
-    return {
-        key.rpartition("#")[2]: int(item["records"]["N"])
-        for (key, _), item in items.items()
-        if "records" in item
-    }
-
-
-def test_a_record_is_counted_once_however_often_it_comes(world: World) -> None:
-    run, event = auditor(world), load_event("audit")
-    for _ in range(3):
-        assert run(event) == {"batchItemFailures": []}
-    assert counts(world) == {"granted": 1}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"source": "aws.sts"},
-        {"source": "attacker"},
-        {"detail-type": "AWS API Call via CloudTrail"},
-        {"detail": []},
-        {"detail": {}},
-        {"detail": {"id": 7, "outcome": "granted"}},
-    ],
-)
-def test_what_is_no_record_is_not_counted_and_goes_back_alone(world: World, change: dict[str, Any]) -> None:
-    event = load_event("audit")
-    (good,) = event["Records"]
-    body = json.dumps(json.loads(good["body"]) | change)
-    event["Records"] = [{**good, "messageId": "bad", "body": body}, good]
-    assert auditor(world)(event) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
-    assert counts(world) == {"granted": 1}
-
-
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", "7"])
-def test_a_message_that_is_no_event_goes_back_alone(world: World, body: str) -> None:
-    event = load_event("audit")
-    (good,) = event["Records"]
-    event["Records"] = [{**good, "messageId": "bad", "body": body}, good]
-    assert auditor(world)(event) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
-
-
-def test_with_its_table_away_messages_stay_in_the_queue(world: World) -> None:
-    run = auditor(world)
-    event = load_event("audit")
-    event["Records"] *= 1
-    with (
-        world.fault("dynamodb", unreachable),
-        pytest.raises(Exception, match="All records failed processing"),
-    ):
-        run(event)
-    assert counts(world) == {}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support import pki
 from tests.support.certificate_world import LISTED, CertificateWorld
@@ -109,6 +110,25 @@ def test_a_list_that_nobody_has_read_denies_everything(holders: CertificateWorld
     holders.keep_list("listed", "root.crl", pki.crl(pki.root()))
     holders.advance(11)
     assert ask(holders) == AWAY, "one of two"
+
+
+def test_lists_of_the_authorities_before_do_not_stand_for_those_of_the_new_ones(
+    listed: CertificateWorld,
+) -> None:
+    """An anchor keeps its id, and its lists their names, when the authorities change."""
+    new_root = pki.authority("New Root")
+    new_issuing = pki.authority("New Issuing", new_root)
+    revoked = pki.leaf(new_issuing, serial=0x666)
+    for file, one in (("ca.pem", new_root), ("issuing.pem", new_issuing)):
+        listed.files[file] = one.certificate.public_bytes(Encoding.PEM)
+    listed.apply(listed.trust)
+    listed.advance(11)
+    assert ask(listed, revoked) == AWAY
+    listed.keep_list("listed", "root.crl", pki.crl(new_root))
+    listed.keep_list("listed", "issuing.crl", pki.crl(new_issuing, 0x666))
+    listed.advance(11)
+    assert ask(listed, revoked) == REVOKED
+    assert ask(listed, pki.leaf(new_issuing, serial=0x667)) == GRANTED
 
 
 def test_a_list_past_its_time_denies_everything(listed: CertificateWorld) -> None:

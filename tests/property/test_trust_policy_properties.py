@@ -2,6 +2,7 @@
 
 import copy
 import json
+from itertools import chain
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -39,6 +40,7 @@ _json = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_json)
 def test_any_json_gives_an_answer(document: Any) -> None:
     for surroundings in (t.KNOWN, t.MANAGED, Surroundings()):
@@ -49,11 +51,13 @@ def test_any_json_gives_an_answer(document: Any) -> None:
             assert str(one.change)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.binary(max_size=50))
 def test_any_text_gives_an_answer(document: str | bytes) -> None:
     examine(document, account=t.OWN)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(t.PAIRS), st.data())
 def test_a_policy_with_one_part_replaced_gives_an_answer(pair: t.Pair, data: st.DataObject) -> None:
     assume(isinstance(pair.bad, dict))
@@ -242,10 +246,10 @@ _strangers = st.tuples(
         st.lists(one, min_size=2, max_size=6)
         for one in (_account_strangers(), _token_strangers(), _certificate_strangers())
     ]
-).map(lambda lists: sum(lists, []))
+).map(lambda lists: list(chain.from_iterable(lists)))
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(_policies, _strangers)
 def test_where_nothing_is_said_no_stranger_gets_in(
     document: dict[str, Any], strangers: list[iam.Request]
@@ -256,7 +260,7 @@ def test_where_nothing_is_said_no_stranger_gets_in(
             assert said & SAID, (document, stranger)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(_policies, st.integers(0, 2), _conditions(sorted(_VALUES)))
 def test_one_more_condition_never_opens_a_policy(
     document: dict[str, Any], index: int, condition: dict[str, Any]
@@ -278,6 +282,7 @@ def _open(document: dict[str, Any]) -> set[tuple[str, int | None]]:
     return {(one.code, one.statement) for one in found if one.code in OPEN - {"foreign-organization"}}
 
 
+@settings(deadline=None)
 @given(_policies)
 def test_the_order_of_statements_changes_nothing_but_their_numbers(document: dict[str, Any]) -> None:
     turned = t.policy(*reversed(document["Statement"]))

@@ -122,6 +122,8 @@ def test_a_cached_call_hands_out_what_the_command_would(
     assert answer(arguments, environment | {"SALLYPORT_PROFILE": "none"}, now) is None
 
 
+@example({"a": "b", "c": "d"}, {}, {"a": "bsettingcd"}, {})
+@example({}, {"a": "b"}, {"a": "b"}, {})
 @given(
     st.dictionaries(TEXT, TEXT),
     st.dictionaries(TEXT, TEXT),

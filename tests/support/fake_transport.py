@@ -5,6 +5,7 @@ set per service or per Region; every call is written down.
 """
 
 import base64
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -29,6 +30,13 @@ _TAG = re.compile(r"[\w\s.:/=+@-]*")
 class FakeTable(FakeDynamoDb):
     """A table that also counts and compares, as the spent, keys and audit tables need it."""
 
+    def query(self, **arguments: Any) -> dict[str, Any]:
+        """Read items of the table itself, or of its index."""
+        if "IndexName" in arguments:
+            return super().query(**arguments)
+        found = [item for item in self.items.values() if self._in_query(item, arguments)]
+        return self._call("Query", arguments, lambda: {"Items": found[: arguments.get("Limit", 1_000)]})
+
     def update_item(self, **arguments: Any) -> dict[str, Any]:
         def run() -> dict[str, Any]:
             key = self._key(arguments["Key"])
@@ -44,6 +52,9 @@ class FakeTable(FakeDynamoDb):
                         item[names.get(name, name)] = values[value]
                 elif kind == "ADD":
                     name, value = rest.split()
+                    if "SS" in values[value]:
+                        item[name] = {"SS": sorted({*item.get(name, {"SS": []})["SS"], *values[value]["SS"]})}
+                        continue
                     item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(values[value]["N"]))}
             return {}
 
@@ -52,13 +63,15 @@ class FakeTable(FakeDynamoDb):
     def _check(self, item: dict[str, Any] | None, write: Mapping[str, Any]) -> None:
         condition = write.get("ConditionExpression", "")
         values = write.get("ExpressionAttributeValues", {})
-        for match in re.finditer(r"(\w+) (<=?) (:\w+)", condition):
+        for match in re.finditer(r"(\w+) (<=?|>) (:\w+)", condition):
             held = (item or {}).get(match[1])
             if held is not None:
                 left, right = int(held["N"]), int(values[match[3]]["N"])
+                if match[2] == ">":
+                    left, right = right, left
                 if left < right or (match[2] == "<=" and left == right):
                     return
-        condition = re.sub(r"\s+OR \w+ <=? :\w+", "", condition)
+        condition = re.sub(r"\s+OR \w+ (<=?|>) :\w+", "", condition)
         super()._check(item, {**write, "ConditionExpression": condition or None})
 
 
@@ -175,6 +188,8 @@ class FakeAws:
     sts: FakeSts = field(default_factory=FakeSts)
     invoke: Callable[[dict[str, Any]], None] = lambda _payload: None
     faults: dict[str, Callable[[], HttpResponse]] = field(default_factory=dict)
+    # Further services: what they answer to a target (or none), an address and a body.
+    services: dict[str, Callable[[str, str, bytes], HttpResponse]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     requests: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
     # How long each call takes, as a share of its own time limits, and who is told.
@@ -206,12 +221,16 @@ class FakeAws:
         if service == "lambda":
             self.invoke(json.loads(body))
             return HttpResponse(200, b"{}")
+        if service in self.services:
+            return self.services[service](target, url, body)
         assert service == "dynamodb", service
         return self._dynamodb(target, json.loads(body))
 
     def _dynamodb(self, operation: str, arguments: dict[str, Any]) -> HttpResponse:
         try:
-            if operation == "BatchGetItem":
+            if operation == "TransactWriteItems":
+                answer = self._transact(arguments["TransactItems"])
+            elif operation == "BatchGetItem":
                 answer = self._batch_get(arguments)
             elif operation == "BatchWriteItem":
                 (name,) = arguments["RequestItems"]
@@ -226,6 +245,19 @@ class FakeAws:
                 400, json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"}).encode()
             )
         return HttpResponse(200, json.dumps(answer, default=_on_the_wire).encode())
+
+    def _transact(self, writes: list[dict[str, Any]]) -> dict[str, Any]:
+        before = {name: copy.deepcopy(table.items) for name, table in self.tables.items()}
+        try:
+            for one in writes:
+                ((kind, write),) = one.items()
+                table = self.tables[write["TableName"]]
+                {"Put": table.put_item, "Update": table.update_item}[kind](**write)
+        except ClientError:
+            for name, items in before.items():
+                self.tables[name].items = items
+            raise ClientError({"Error": {"Code": "TransactionCanceledException"}}, "Fake") from None
+        return {}
 
     def _batch_get(self, arguments: dict[str, Any]) -> dict[str, Any]:
         found = {}

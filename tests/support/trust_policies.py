@@ -334,6 +334,13 @@ PAIRS = (
         policy(allow("*", THREE, TRACED), deny({"AWS": FRIEND, "Service": "*"})),
         policy(allow("*", "sts:TagSession"), deny({"AWS": FRIEND})),
     ),
+    _pair(
+        "whoever comes by a service",
+        "open-to-anybody",
+        aws("*", {"StringEquals": {"aws:SourceAccount": OWN}}),
+        aws("*", {"StringEquals": {"aws:PrincipalAccount": OWN}}),
+        UNSURE,
+    ),
     # --- other accounts
     _pair("another account", "foreign-account", aws(FOREIGN), aws(FRIEND)),
     _pair("another account's root", "foreign-account", aws(f"arn:aws:iam::{FOREIGN}:root"), aws(OWN)),
@@ -348,6 +355,12 @@ PAIRS = (
         "foreign-account",
         aws(FOREIGN, {"StringNotEquals": {"aws:PrincipalOrgID": ORG}}),
         aws(FOREIGN, {"StringEquals": {"aws:PrincipalOrgID": ORG}}),
+    ),
+    _pair(
+        "another account that a Deny spares",
+        "foreign-account",
+        policy(aws("*"), {"Effect": "Deny", "NotPrincipal": {"AWS": FOREIGN}, "Action": "*"}),
+        policy(aws("*"), {"Effect": "Deny", "NotPrincipal": {"AWS": FRIEND}, "Action": "*"}),
     ),
     _pair(
         "nobody has said which accounts are ours",

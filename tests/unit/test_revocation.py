@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -195,6 +195,12 @@ class TestBringing:
         (end,) = run.store.ends
         assert end == int((pki.NOW + pki.DAY + KEEP).timestamp())
         assert KEEP > GRACE
+
+    def test_a_list_without_an_end_comes_into_force(self) -> None:
+        """RFC 5280's 99991231235959Z, behind which there is no time to reckon with."""
+        run = fetched(1, ends=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+        assert run.store.in_force(run.anchors[0], URL) == {1}
+        assert run()[URL].status is ListStatus.CONFIRMED
 
     def test_a_list_that_nobody_brought_is_missing_and_an_alarm(self) -> None:
         outcome = Run(anchors=(pki.anchor(crls=(FILE,)),))()[FILE]

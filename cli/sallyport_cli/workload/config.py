@@ -212,6 +212,6 @@ def _said(
     if not value:
         # Who wrote a relative path into a file had the file's place in mind.
         value, base = kept.get(option.name), folder
-    if not value or option.kind != "path" or (option.stdin and value == "-"):
+    if not value or not option.is_path(value):
         return value
     return os.path.normpath(os.path.join(base, os.path.expanduser(value)))  # noqa: PTH111, PTH118

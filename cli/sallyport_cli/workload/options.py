@@ -12,6 +12,10 @@ SOURCES = (AZURE, X509, TOKEN_FILE, COGNITO)
 _TOKENS = (AZURE, TOKEN_FILE, COGNITO)
 
 
+PKCS11 = "pkcs11:"
+"""How the URI of a key in a token begins (RFC 7512)."""
+
+
 class Option:
     """A setting.
 
@@ -24,10 +28,10 @@ class Option:
         sources: the sources that know it.
         variables: the environment's names for it, the first that is set counts.
         kind: ``text``, ``number``, ``path`` or ``flag``. A flag is said on the command line alone.
-        stdin: whether ``-`` stands for standard input and not for a file.
+        is_key: whether ``-`` stands for standard input, and ``pkcs11:…`` for a key in a token.
     """
 
-    __slots__ = ("help", "kind", "metavar", "name", "sources", "stdin", "variables")
+    __slots__ = ("help", "is_key", "kind", "metavar", "name", "sources", "variables")
 
     def __init__(  # noqa: PLR0913 - a row has that many cells
         self,
@@ -38,7 +42,7 @@ class Option:
         sources: tuple[str, ...] = SOURCES,
         variables: tuple[str, ...] | None = None,
         kind: str = "text",
-        stdin: bool = False,
+        is_key: bool = False,
     ) -> None:
         self.name = name
         self.metavar = metavar
@@ -46,7 +50,11 @@ class Option:
         self.sources = sources
         self.variables = variables or (f"SALLYPORT_{name.upper().replace('-', '_')}",)
         self.kind = kind
-        self.stdin = stdin
+        self.is_key = is_key
+
+    def is_path(self, value: str) -> bool:
+        """Tell whether a value is a file's name, which may be relative to where it was said."""
+        return self.kind == "path" and not (self.is_key and (value == "-" or value.startswith(PKCS11)))
 
 
 PROFILE = Option("profile", "NAME", "The profile in config.toml; by default the one called default.")
@@ -87,16 +95,25 @@ OPTIONS = (
     ),
     Option(
         "private-key",
-        "FILE|-",
-        "PEM; - is standard input. Or its text in SALLYPORT_PRIVATE_KEY_PEM.",
+        "FILE|-|URI",
+        "PEM; - is standard input; pkcs11:token=…;object=… is in a token. Or its text in "
+        "SALLYPORT_PRIVATE_KEY_PEM.",
         sources=(X509,),
         kind="path",
-        stdin=True,
+        is_key=True,
     ),
     Option(
         "private-key-password-file",
         "FILE",
-        "Its first line is the password of key or PKCS #12. Or SALLYPORT_PRIVATE_KEY_PASSWORD.",
+        "Its first line is the password of key or PKCS #12, or a token's PIN. Or "
+        "SALLYPORT_PRIVATE_KEY_PASSWORD.",
+        sources=(X509,),
+        kind="path",
+    ),
+    Option(
+        "pkcs11-module",
+        "FILE",
+        "The library of the token's maker, or p11-kit-proxy.so.",
         sources=(X509,),
         kind="path",
     ),

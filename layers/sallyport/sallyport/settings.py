@@ -15,6 +15,9 @@ from sallyport.web_address import parse_web_address
 # More Regions than these make the worst case of a failover longer than the function may run.
 MAX_STS_REGIONS = 3
 
+# Severities of findings, as templates and ASFF write them.
+SEVERITIES = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
+
 _REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}")
 
 # RFC 1123 §2.1, with a dot in it at least: a bare label is nobody's public endpoint.
@@ -174,15 +177,63 @@ class PublishSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
-    """What ``audit`` needs to know."""
+    """What ``audit`` needs to know.
+
+    Queues that it receives from are ARNs, as their messages name them; those that it sends to are URLs.
+    ``alert_topic`` may be empty. ``exchange_role_ids`` are the unique ids of the exchanges' own roles.
+    """
 
     aws: AwsSettings
+    account: str
+    stack: str
     audit_table: str
+    findings_table: str
+    sessions_table: str
+    trust_table: str
+    records_queue_arn: str
+    events_queue_arn: str
+    later_queue_arn: str
+    later_queue: str
+    dead_letter_queue: str
+    exchange_roles: tuple[str, ...]
+    exchange_role_ids: tuple[str, ...]
+    managed_roles: tuple[str, ...]
+    accounts: tuple[str, ...]
+    alert_topic: str
+    alert_from: str
+    security_hub: bool
+    has_trail: bool
+    record_days: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read and check the settings; raises ``ConfigurationError``."""
-        return cls(aws=aws_settings(env), audit_table=_required(env, "SALLYPORT_AUDIT_TABLE"))
+        alert_from = _required(env, "SALLYPORT_ALERT_FROM")
+        if alert_from not in SEVERITIES:
+            raise ConfigurationError("alert-from", f"SALLYPORT_ALERT_FROM is one of {', '.join(SEVERITIES)}")
+        return cls(
+            aws=aws_settings(env),
+            account=_required(env, "SALLYPORT_ACCOUNT"),
+            stack=_required(env, "SALLYPORT_STACK"),
+            audit_table=_required(env, "SALLYPORT_AUDIT_TABLE"),
+            findings_table=_required(env, "SALLYPORT_FINDINGS_TABLE"),
+            sessions_table=_required(env, "SALLYPORT_SESSIONS_TABLE"),
+            trust_table=_required(env, "SALLYPORT_TRUST_TABLE"),
+            records_queue_arn=_required(env, "SALLYPORT_RECORDS_QUEUE_ARN"),
+            events_queue_arn=_required(env, "SALLYPORT_EVENTS_QUEUE_ARN"),
+            later_queue_arn=_required(env, "SALLYPORT_LATER_QUEUE_ARN"),
+            later_queue=_required(env, "SALLYPORT_LATER_QUEUE"),
+            dead_letter_queue=_required(env, "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE"),
+            exchange_roles=_list(env, "SALLYPORT_EXCHANGE_ROLES"),
+            exchange_role_ids=_list(env, "SALLYPORT_EXCHANGE_ROLE_IDS"),
+            managed_roles=_list(env, "SALLYPORT_MANAGED_ROLES"),
+            accounts=_list(env, "SALLYPORT_ACCOUNTS", may_be_empty=True),
+            alert_topic=env.get("SALLYPORT_ALERT_TOPIC", "").strip(),
+            alert_from=alert_from,
+            security_hub=_flag(env, "SALLYPORT_SECURITY_HUB"),
+            has_trail=_flag(env, "SALLYPORT_HAS_TRAIL"),
+            record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +287,13 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not value:
         raise ConfigurationError("setting-missing", f"{name} is not set")
     return value
+
+
+def _list(env: Mapping[str, str], name: str, *, may_be_empty: bool = False) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+    if not found and not may_be_empty:
+        raise ConfigurationError("setting-missing", f"{name} is not set")
+    return found
 
 
 def _positive(env: Mapping[str, str], name: str) -> int:

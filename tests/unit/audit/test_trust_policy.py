@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -242,3 +243,26 @@ def test_whom_a_deny_spares_by_name_is_let_in() -> None:
 def test_a_tag_with_a_dot_in_its_name_is_no_issuers_key() -> None:
     condition = {**t.azure(), "StringLike": {"aws:RequestTag/team.name:x": "a*"}}
     assert look(t.policy(t.token(t.V1, condition))) == ()
+
+
+@pytest.mark.parametrize("principal", ["*", t.OWN, f"arn:aws:iam::{t.OWN}:root"])
+def test_a_whole_account_is_never_the_one_function_even_if_nobody_has_named_it(principal: str) -> None:
+    unnamed = replace(t.MANAGED.managed[t.ROLE], principals=frozenset())
+    surroundings = replace(t.MANAGED, managed={t.ROLE: unnamed})
+    assert "managed-other-principal" in codes(t.policy(t.managed(principal)), surroundings)
+    assert look(t.policy(t.managed(t.CERTIFICATES)), surroundings) == ()
+
+
+def test_a_condition_that_is_not_understood_leaves_a_doubt() -> None:
+    strange = {"StringMatches": {"sts:ExternalId": "x"}}
+    for document, code, surroundings in (
+        (t.aws(t.FOREIGN, strange), "foreign-no-external-id", t.KNOWN),
+        (t.aws(t.FUNCTION, strange), "managed-no-external-id", t.MANAGED),
+        (t.aws("*", strange), "open-to-anybody", t.KNOWN),
+        (t.token(t.V1, strange), "oidc-any-subject", t.KNOWN),
+        (t.certificate(strange), "anywhere-any-anchor", t.KNOWN),
+        ({**t.assertion(), "Condition": strange}, "saml-any-audience", t.KNOWN),
+    ):
+        verdicts = {one.code: one.verdict for one in look(t.policy(document), surroundings)}
+        assert verdicts[code] is Verdict.CANNOT_TELL
+        assert verdicts["condition-unreadable"] is Verdict.CANNOT_TELL

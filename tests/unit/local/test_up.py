@@ -97,6 +97,7 @@ def test_a_deployment_without_region_or_credentials_ends_before_it_builds(
 ) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(aws, "_sam", lambda arguments: ran.append(list(arguments)) or 0)
+    monkeypatch.setattr(aws, "_publish", lambda _told: ran.append(["publish"]) or 0)
     assert aws.main(["deploy"]) == 1
     assert "No Region is configured; type: export AWS_REGION=<region>" in capsys.readouterr().err
     assert aws.main(["deploy", "--region", "eu-central-1"]) == 1
@@ -108,7 +109,11 @@ def test_a_deployment_without_region_or_credentials_ends_before_it_builds(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     assert aws.main(["deploy", "--config-env", "prod", "--guided"]) == 0
-    assert ran == [["build", "--config-env", "prod"], ["deploy", "--config-env", "prod", "--guided"]]
+    assert ran == [
+        ["build", "--config-env", "prod"],
+        ["deploy", "--config-env", "prod", "--guided"],
+        ["publish"],
+    ]
 
 
 @pytest.mark.usefixtures("nobody")

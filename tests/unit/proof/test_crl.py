@@ -2,10 +2,12 @@
 
 import tracemalloc
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.hazmat.primitives.hashes import SHA224, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sallyport.errors import ProofError, UnavailableError
@@ -19,10 +21,21 @@ from tests.support import pki
 # What is refused while an exchange asks, and not while a list is read.
 ASKED = {"crl-missing", "crl-stale"}
 
+FOR_EVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 
 def serials(data: bytes, previous: CrlState | None = None) -> list[int]:
     found = read_crl(data, "list", pki.anchor(), pki.NOW, previous=previous)
     return [link.serial for link in found.links()]
+
+
+def pss_signed(by: pki.Holder, digest: HashAlgorithm) -> bytes:
+    """Return a list signed with RSA-PSS over this hash."""
+    builder = x509.CertificateRevocationListBuilder().issuer_name(by.certificate.subject)
+    builder = builder.last_update(pki.NOW - pki.DAY).next_update(pki.NOW + pki.DAY)
+    builder = builder.add_extension(x509.CRLNumber(1), critical=False)
+    padding = PSS(MGF1(digest), digest.digest_size)
+    return builder.sign(by.key, digest, rsa_padding=padding).public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize("case", pki.LIST_CASES, ids=lambda case: case.name)
@@ -113,6 +126,13 @@ class TestReading:
         unknown = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), False)
         assert serials(pki.crl(pki.root(), 7, extensions=[unknown], entry_extensions=[unknown])) == [7]
 
+    def test_with_pss_the_hash_is_looked_at_too(self) -> None:
+        """The algorithm's name is the same whatever the hash is."""
+        by = pki.root("rsa-2048")
+        assert read_crl(pss_signed(by, SHA256()), "list", pki.anchor(by), pki.NOW)
+        with pytest.raises(UnavailableError, match="crl-signature"):
+            read_crl(pss_signed(by, SHA224()), "list", pki.anchor(by), pki.NOW)
+
     def test_two_authorities_of_one_name_may_each_sign(self) -> None:
         old, new = (pki.authority("Rolling", key_name=key) for key in ("old", "new"))
         for by in (old, new):
@@ -122,6 +142,8 @@ class TestReading:
 class TestAsking:
     leaf = pki.leaf()
     fresh = pki.crl(pki.root())
+    # An authority of the anchor's that did not issue the leaf.
+    other = name_digest(pki.issuing().certificate.subject)
 
     def ask(
         self,
@@ -131,7 +153,7 @@ class TestAsking:
         revoked: frozenset[Link] = frozenset(),
         now: datetime = pki.NOW,
     ) -> tuple[str, ...]:
-        anchor = pki.anchor(crls=expected, stale_crls=stale_crls)
+        anchor = pki.anchor(keeps=[pki.issuing()], crls=expected, stale_crls=stale_crls)
         return check_revocation([self.leaf.link], anchor, states, revoked, now)
 
     def test_a_certificate_on_no_list_is_not_revoked(self) -> None:
@@ -161,6 +183,19 @@ class TestAsking:
         with pytest.raises(UnavailableError, match="crl-missing"):
             self.ask()
 
+    def test_a_list_of_an_authority_that_is_no_longer_the_anchors_is_as_good_as_never_read(self) -> None:
+        """Its name is taken, but it says nothing of the authority that came in its place."""
+        former = replace(pki.state(self.fresh), issuer="0" * 64)
+        with pytest.raises(UnavailableError, match="crl-missing"):
+            self.ask(former)
+        assert self.ask(former, stale_crls=StaleCrls.ALLOW) == ("crl-missing",)
+
+    def test_a_list_without_an_end_is_never_late(self) -> None:
+        """RFC 5280's 99991231235959Z, behind which there is no time to reckon with."""
+        state = pki.state(pki.crl(pki.root(), ends=FOR_EVER))
+        assert state.next_update == FOR_EVER
+        assert self.ask(state) == ()
+
     def test_one_missing_list_fails_closed_beside_a_good_one(self) -> None:
         with pytest.raises(UnavailableError, match="crl-missing"):
             self.ask(pki.state(self.fresh), expected=("list", "other"))
@@ -179,7 +214,7 @@ class TestAsking:
                 self.ask(state, stale_crls=stale_crls, now=end + timedelta(microseconds=1))
 
     def test_a_list_of_another_authority_whose_serials_have_left_does_not_matter(self) -> None:
-        gone = replace(pki.state(self.fresh), issuer="0" * 64, next_update=pki.NOW - GRACE - pki.DAY)
+        gone = replace(pki.state(self.fresh), issuer=self.other, next_update=pki.NOW - GRACE - pki.DAY)
         assert self.ask(gone) == ()
 
     def test_what_an_expired_list_still_names_is_revoked_and_not_merely_unknown(self) -> None:
@@ -188,5 +223,5 @@ class TestAsking:
             self.ask(gone, revoked=frozenset({self.leaf.link}))
 
     def test_a_late_list_of_another_authority_does_not_matter(self) -> None:
-        late = replace(pki.state(self.fresh), issuer="0" * 64, next_update=pki.NOW - pki.SECOND)
+        late = replace(pki.state(self.fresh), issuer=self.other, next_update=pki.NOW - pki.SECOND)
         assert self.ask(late) == ()

@@ -13,6 +13,7 @@ from sallyport_cli.output import say, shown
 from sallyport_cli.workload.asking import Say
 from sallyport_cli.workload.config import Settings
 from sallyport_cli.workload.marks import CERTIFICATE_VARIABLE
+from sallyport_cli.workload.options import PKCS11
 from sallyport_cli.workload.session import SessionCredentials
 from sallyport_cli.workload.token_session import duration
 from sallyport_cli.x509_identity import (
@@ -20,6 +21,7 @@ from sallyport_cli.x509_identity import (
     ClientIdentity,
     Material,
     load_identity,
+    load_with_signer,
     read_file,
     readable_by_everybody,
 )
@@ -68,16 +70,14 @@ def identity_of(settings: Settings, now: datetime) -> ClientIdentity:
         raise _usage("--pkcs12 brings certificate and key, so neither can be given besides.")
     extra = b"" if intermediates is None else read_file(Path(intermediates), "the intermediates")
     password = _password(settings.get("private-key-password-file"))
+    if private_key is not None and private_key.startswith(PKCS11):
+        return _in_token(settings, private_key, extra, password, now)
     if pkcs12 is not None:
         _warn_if_open(Path(pkcs12))
         data = read_file(Path(pkcs12), "the PKCS #12 file")
         return load_identity(Material(pkcs12=data, intermediates=extra, password=password), now)
     # A file that is named beats a variable with the thing itself, which may be there for something else.
-    pem = (
-        _variable(CERTIFICATE_VARIABLE)
-        if certificate is None
-        else read_file(Path(certificate), "the certificate")
-    )
+    pem = _certificate(certificate)
     key = _variable(KEY_VARIABLE) if private_key is None else _key(private_key)
     if pem is None or key is None:
         missing = "--certificate" if pem is None else "--private-key"
@@ -85,6 +85,30 @@ def identity_of(settings: Settings, now: datetime) -> ClientIdentity:
     return load_identity(
         Material(certificate=pem, private_key=key, intermediates=extra, password=password), now
     )
+
+
+def _in_token(
+    settings: Settings, uri: str, extra: bytes, password: Secret | None, now: datetime
+) -> ClientIdentity:
+    from sallyport_cli.workload.sources import pkcs11  # noqa: PLC0415 - an extra
+
+    module = settings.get("pkcs11-module")
+    if module is None:
+        raise _usage("--pkcs11-module is missing.", "It is the library of the token's maker.")
+    # Read from a file, so that it is known whose credentials are kept without asking the token.
+    pem = _certificate(settings.get("certificate"))
+    if pem is None:
+        raise _usage("--certificate is missing.", "Give the certificate of the token's key as a file.")
+    key = pkcs11.parse_uri(uri)
+    return load_with_signer(
+        Material(certificate=pem, intermediates=extra),
+        lambda kind: pkcs11.signer(Path(module), key, password, kind),
+        now,
+    )
+
+
+def _certificate(name: str | None) -> bytes | None:
+    return _variable(CERTIFICATE_VARIABLE) if name is None else read_file(Path(name), "the certificate")
 
 
 def _key(name: str) -> bytes:

@@ -73,11 +73,6 @@ class PowertoolsTelemetry:
         else:
             self._logger.info("crl", extra=dict(outcome.for_log()))
 
-    def counted(self, *, new: bool) -> None:
-        """Count one record that reached the audit side."""
-        self._count("RecordCounted" if new else "RecordSeenAgain")
-        self._metrics.flush_metrics()
-
     def _count(self, name: str) -> None:
         self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
 

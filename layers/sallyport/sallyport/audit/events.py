@@ -235,28 +235,31 @@ class TrustChange:
     after: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
 
 
-def read_event(envelope: object) -> Observed | Unusable:  # noqa: PLR0911 - one way out for each kind
+def read_event(envelope: object) -> Observed | Unusable:
     """Return the event in an EventBridge envelope, ours, forwarded or replayed.
+
+    Whoever may put events on a bus can write anything into them but a source that begins with
+    ``aws.``, which EventBridge keeps for AWS's services. Only such events are believed.
 
     Args:
         envelope: the envelope as parsed from JSON. A bare CloudTrail record, as it stands in a
-            trail's files, will do as well.
+            trail's files, will do as well; what cannot be believed must not be given as such.
     """
     if not isinstance(envelope, Mapping):
         return Unusable("not-an-object", "the envelope is no JSON object")
-    kind = envelope.get("detail-type")
-    if kind is None and "eventName" in envelope:
+    kind, source = envelope.get("detail-type"), envelope.get("source")
+    if kind is None and source is None and "eventName" in envelope:
         return _cloudtrail(envelope, _NOTHING)
-    detail = envelope.get("detail")
-    if not isinstance(detail, Mapping):
-        return Unusable("no-detail", "the envelope has no detail", _text(envelope.get("id")))
-    if envelope.get("source") == SOURCE:
-        return Unusable("a-record", "records do not come by this way", _text(envelope.get("id")))
-    if not isinstance(kind, str) or kind in CLOUDTRAIL_DETAIL_TYPES or "eventName" in detail:
+    event_id, detail = _text(envelope.get("id")), envelope.get("detail")
+    if not isinstance(source, str) or not source.startswith("aws."):
+        return Unusable("not-from-aws", "the envelope's source is none of AWS's", event_id)
+    if not isinstance(detail, Mapping) or not isinstance(kind, str):
+        return Unusable("no-detail", "the envelope has no detail, or no detail type", event_id)
+    if kind in CLOUDTRAIL_DETAIL_TYPES:
         return _cloudtrail(detail, envelope)
-    if envelope.get("source") in NATIVE_SOURCES:
+    if source in NATIVE_SOURCES:
         return _native(detail, envelope, kind)
-    return Unusable("unknown-detail-type", display(kind, limit=80), _text(envelope.get("id")))
+    return Unusable("unknown-detail-type", display(kind, limit=80), event_id)
 
 
 def read_record(envelope: object) -> RecordEvent | Unusable:

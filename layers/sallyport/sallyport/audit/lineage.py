@@ -19,6 +19,9 @@ from sallyport.audit.events import Observed, RecordEvent, access_key_id
 MAX_TAGS: Final = 50
 # Two copies of a call, a record and some corrections; more ids tell a reader nothing.
 MAX_EVENT_IDS: Final = 20
+# Ways in which one key is said to have been issued. Two are one too many; a reader needs no more to see
+# that something is wrong, and comparing them all with each other must not take forever.
+MAX_APART: Final = 8
 
 # Calls that answer with credentials, by CloudTrail's event source.
 MAKERS: Final = frozenset(
@@ -163,19 +166,26 @@ def join(edges: Iterable[Edge]) -> tuple[Edge, ...]:
     for group in groups.values():
         apart: list[Edge] = []
         # Who says most comes first and decides what the others may not contradict.
-        for edge in sorted(set(group), key=_says_most):
+        for edge in sorted(set(group), key=_says_most) if len(group) > 1 else group:
             place = next((n for n, one in enumerate(apart) if _agree(one, edge)), None)
-            if place is None:
-                apart.append(edge)
-            else:
+            if place is not None:
                 apart[place] = _merged(apart[place], edge)
+            elif len(apart) < MAX_APART:
+                apart.append(edge)
         joined += apart
     return tuple(sorted(joined, key=order))
 
 
 def order(edge: Edge) -> tuple[Any, ...]:
     """Return what puts edges into an order that does not depend on how they came."""
-    return (edge.time, edge.child, edge.event_ids, edge.parent or "", repr(edge))
+    origin = edge.origin
+    said = (edge.parent, edge.role, edge.session_name, edge.source_identity, edge.exchange_id, edge.outcome)
+    more = (edge.caller, edge.caller_type, edge.caller_account, edge.account, edge.region, edge.address)
+    by = () if origin is None else (origin.kind.value, origin.name, origin.by)
+    texts = (*said, *more, edge.occurrence, *by)
+    # None cannot be compared with text.
+    comparable = tuple((one is not None, one or "") for one in texts)
+    return (edge.time, edge.child, edge.event_ids, edge.call, edge.from_console, edge.tags, comparable)
 
 
 def _edge(event: Observed, answer: Mapping[str, Any], child: str) -> Edge:

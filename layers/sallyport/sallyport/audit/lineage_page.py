@@ -23,7 +23,7 @@ MAX_TEXT: Final = 2_048
 # What fits into a box of the picture; the table below has it whole.
 MAX_IN_BOX: Final = 44
 
-_BOX_WIDTH: Final = 330
+_BOX_WIDTH: Final = 345
 _BOX_HEIGHT: Final = 62
 _INDENT: Final = 36
 _ROW_HEIGHT: Final = 78
@@ -123,7 +123,8 @@ def _box(row: Row, number: int) -> Iterator[str]:
     what = row.what
     if isinstance(what, Root):
         kind = {End.OUTSIDE: "outside"}.get(what.end, what.end.value)
-        lines, whole = [ENDS[what.end], what.text], what.text
+        whole = what.text
+        lines = [ENDS[what.end], whole[:MAX_IN_BOX], whole[MAX_IN_BOX:]]
     else:
         edge = what.edge
         kind = "session asked" if what.is_asked else "session"

@@ -102,7 +102,9 @@ def tree(edges: Iterable[Edge], start: str) -> Trace:
     asked = _asked(known, issued, made, start)
     reach = _reachable(asked, issued, made)
     shown = reach[:MAX_SHOWN]
-    return _Forest(shown, frozenset(asked), issued).trace(start, len(reach) - len(shown))
+    # What a key was used for is not what was asked for; its root says that it is there.
+    marked = frozenset(edge for edge in asked if edge.parent != start or edge.child == start)
+    return _Forest(shown, marked, issued).trace(start, len(reach) - len(shown))
 
 
 def to_json(trace: Trace) -> dict[str, Any]:

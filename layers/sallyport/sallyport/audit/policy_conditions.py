@@ -68,8 +68,8 @@ _ESCAPES: Final = frozenset("*?$")
 class Test:
     """One operator on one key, with what it says of a value that is missing.
 
-    ``ForAnyValue`` and ``ForAllValues`` are only in ``missing``: whoever gets past with one value of his needs
-    no second one.
+    ``ForAnyValue`` and ``ForAllValues`` are in ``missing`` alone: whoever gets past with one value needs no
+    second one.
 
     Attributes:
         operator: as the policy writes it; empty in what was made of a Deny.

@@ -150,7 +150,7 @@ class Policy:
         for statement in self.statements:
             if not (statement.allows and statement.has_action(action)):
                 continue
-            for principal in statement.subjects:
+            for principal in self._subjects(statement, action):
                 if principal.kind not in kinds:
                     continue
                 left = self._left(principal, action)
@@ -159,6 +159,14 @@ class Policy:
                     yield Way(
                         statement=statement, principal=principal, action=action, clauses=demanded + left
                     )
+
+    def _subjects(self, statement: Statement, action: str) -> Iterator[Principal]:
+        """Yield whom a statement lets in: of everybody, also those whom a Deny of all others spares."""
+        yield from statement.subjects
+        if any(one.value == ANYBODY for one in statement.subjects):
+            for other in self.statements:
+                if not other.allows and other.is_all_but and other.has_action(action):
+                    yield from other.principals
 
     def _left(self, principal: Principal, action: str) -> tuple[Clause, ...] | None:
         """Return what the Deny statements leave to a principal; ``None`` if that is nothing."""

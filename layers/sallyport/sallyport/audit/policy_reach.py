@@ -229,3 +229,32 @@ def stranger(test: Test) -> Reach:
         # Claims and assertions come with calls of their own, never with sts:AssumeRole.
         return absent(test)
     return Reach.UNKNOWN
+
+
+# --- whoever comes by a service -------------------------------------------------------------------
+
+# Where a service calls for somebody, it is the service that has called, and it has none of these.
+_OF_CALLERS: Final = frozenset(
+    {"aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "aws:principalarn"}
+    | {"aws:userid", "aws:username", "aws:sourcevpc", "aws:sourcevpce"}
+)
+CERTIFICATE_TAG: Final = "aws:principaltag/x509"
+
+
+def by_service(test: Test) -> Reach:
+    """Return what somebody makes of a test who comes by a service that the role's own account uses.
+
+    Above all the holder of a certificate, by IAM Roles Anywhere: of any certificate that nobody has named.
+    """
+    name = test.name
+    if name in _OF_CALLERS or is_of_proof(name):
+        return absent(test)
+    if name.startswith(CERTIFICATE_TAG) or name == "sts:sourceidentity":
+        return own_value(test, certificate_fits, may_be_absent=True)
+    return chosen(test)
+
+
+def certificate_fits(value: str) -> Reach:
+    """Tell whether a part of a stranger's certificate could fit a pattern."""
+    fixed = literal_prefix(value).removeprefix("CN=")
+    return Reach.SOMEBODY if not fixed and not value.removeprefix("CN=").strip("*?") else Reach.NOBODY

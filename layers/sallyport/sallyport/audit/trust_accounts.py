@@ -19,6 +19,7 @@ from sallyport.audit.policy_reach import (
     SOURCE_IP,
     Reach,
     account_fits,
+    by_service,
     demands,
     is_everywhere,
     own_value,
@@ -71,10 +72,16 @@ def _anybody(
         text = "everybody in AWS but a few may assume the role"
     else:
         text = "anybody with an AWS account may assume the role"
+    if found is Reach.NOBODY and reach(way.clauses, by_service) is not Reach.NOBODY:
+        found = Reach.UNKNOWN
+        text = (
+            "whoever comes by a service, as certificates do by IAM Roles Anywhere, may assume the "
+            "role, if services are among those who are let in"
+        )
+    elif found is Reach.UNKNOWN:
+        text = f"whether {text}, hangs on conditions that cannot be judged from here"
     if found is not Reach.NOBODY:
         hurdle = _hurdle(way)
-        if found is Reach.UNKNOWN:
-            text = f"whether {text}, hangs on conditions that cannot be judged from here"
         yield Weakness(
             code="open-to-anybody",
             severity=Severity.HIGH if hurdle or found is Reach.UNKNOWN else Severity.CRITICAL,
@@ -210,7 +217,7 @@ def _foreign_account(way: Way, principal: str, org_accounts: Collection[str] | N
 def _without_external_id(test: Test) -> Reach:
     """Return what somebody makes of a test who brings no ExternalId, or whichever he likes."""
     if test.name != EXTERNAL_ID:
-        return Reach.SOMEBODY
+        return Reach.UNKNOWN if test.family is Family.UNKNOWN else Reach.SOMEBODY
     return own_value(test, account_fits, may_be_absent=True)
 
 

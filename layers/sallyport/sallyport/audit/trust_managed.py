@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_conditions import Test
+from sallyport.audit.policy_conditions import Family, Test
 from sallyport.audit.policy_document import (
     ANYBODY,
     ASSUME_ROLE,
@@ -171,7 +171,7 @@ def _of_way(way: Way, managed: ManagedRole) -> Iterator[Weakness]:
 def _without_external_id(test: Test) -> Reach:
     """Return what somebody makes of a test who brings no ExternalId, or one that nobody has written out."""
     if test.name != EXTERNAL_ID:
-        return Reach.SOMEBODY
+        return Reach.UNKNOWN if test.family is Family.UNKNOWN else Reach.SOMEBODY
     return own_value(test, account_fits, may_be_absent=True)
 
 

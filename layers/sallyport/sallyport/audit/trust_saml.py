@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sallyport.audit.finding import Severity
-from sallyport.audit.policy_conditions import Test
+from sallyport.audit.policy_conditions import Family, Test
 from sallyport.audit.policy_document import ANYBODY, SAML, Policy, Way, equals
 from sallyport.audit.policy_reach import Reach, chosen, own_value, reach
 from sallyport.audit.weakness import Verdict, Weakness
@@ -79,6 +79,8 @@ def _presented_elsewhere(test: Test) -> Reach:
             lambda value: Reach.NOBODY if _SIGN_IN.fullmatch(value) else Reach.SOMEBODY,
             may_be_absent=False,
         )
+    if test.family is Family.UNKNOWN:
+        return Reach.UNKNOWN
     return chosen(test) if test.name.startswith("saml:") else Reach.SOMEBODY
 
 

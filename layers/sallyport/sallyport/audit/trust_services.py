@@ -17,7 +17,16 @@ from sallyport.audit.policy_document import (
     Way,
     equals,
 )
-from sallyport.audit.policy_reach import Reach, account_fits, chosen, own_value, reach, stranger
+from sallyport.audit.policy_reach import (
+    CERTIFICATE_TAG,
+    Reach,
+    account_fits,
+    certificate_fits,
+    chosen,
+    own_value,
+    reach,
+    stranger,
+)
 from sallyport.audit.weakness import Weakness
 from sallyport.trust.wildcards import literal_prefix
 
@@ -49,7 +58,6 @@ _DEPUTIES: Final = frozenset(
     }
 )
 _SOURCES: Final = frozenset({"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"})
-_CERTIFICATE_TAG: Final = "aws:principaltag/x509"
 _RESOURCE: Final = 5
 
 
@@ -146,14 +154,9 @@ def _anchor_fits(value: str) -> Reach:
 
 def _of_another_holder(test: Test) -> Reach:
     """Return what the holder of another certificate makes of a test."""
-    if test.name.startswith(_CERTIFICATE_TAG) or test.name == "sts:sourceidentity":
-        return own_value(test, _name_fits, may_be_absent=True)
+    if test.name.startswith(CERTIFICATE_TAG) or test.name == "sts:sourceidentity":
+        return own_value(test, certificate_fits, may_be_absent=True)
     if test.name == "sts:rolesessionname":
         # A certificate's serial number, unless its profile lets the holder choose.
         return Reach.SOMEBODY if test.missing or test.negated else Reach.UNKNOWN
     return Reach.UNKNOWN if test.family is Family.UNKNOWN else chosen(test)
-
-
-def _name_fits(value: str) -> Reach:
-    fixed = literal_prefix(value).removeprefix("CN=")
-    return Reach.SOMEBODY if not fixed and not value.strip("*?").removeprefix("CN=") else Reach.NOBODY

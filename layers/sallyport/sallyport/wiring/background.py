@@ -2,12 +2,9 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sallyport.adapters.aws import CredentialSource, JsonService, function_credentials
@@ -15,20 +12,15 @@ from sallyport.adapters.fetch import JsonFetcher, ListFetcher
 from sallyport.adapters.http import TimeLimits, Transport, pooled_transport
 from sallyport.adapters.records_bus import keeper, putter
 from sallyport.adapters.revocation_tables import WRITERS, BroughtListsTable, StoredListsTable
-from sallyport.adapters.tables import AuditTable, KeysTable, TrustTable
+from sallyport.adapters.tables import KeysTable, TrustTable
 from sallyport.adapters.telemetry import telemetry
-from sallyport.audit.intake import take
 from sallyport.audit.publish import Publisher
 from sallyport.keys import Fetch, RefreshKeys
 from sallyport.model import OidcAnchor, X509Anchor
 from sallyport.refresh import Refresh
 from sallyport.revocation import RefreshLists
-from sallyport.settings import AuditSettings, AwsSettings, PublishSettings, RefreshSettings
+from sallyport.settings import AwsSettings, PublishSettings, RefreshSettings
 from sallyport.wiring.clients import DYNAMODB_LIMITS, LISTS_LIMITS, Aws, utc_now
-
-# How long a record's id is remembered against a second delivery: longer than queue and stream
-# together can hold one back (14 days and 24 hours).
-AUDIT_MEMORY = timedelta(days=16)
 
 
 def key_refresh(  # noqa: PLR0913  (each is a port, and each has a name)
@@ -90,30 +82,6 @@ def key_refresh(  # noqa: PLR0913  (each is a port, and each has a name)
 def publisher(settings: PublishSettings) -> Publisher:
     """Return what publishes records from the table's stream."""
     return Publisher(putter(settings.records_bus), keeper(settings.dead_letter_queue), telemetry().alarm)
-
-
-def auditor(
-    settings: AuditSettings,
-    *,
-    transport: Transport | None = None,
-    credentials: CredentialSource | None = None,
-) -> Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]:
-    """Return what counts records from the audit queue; messages that fail go back alone."""
-    table = AuditTable(_dynamodb(settings.aws, transport, credentials), settings.audit_table)
-    report = telemetry()
-
-    def count(record_id: str, outcome: str) -> bool:
-        return table.count(record_id, outcome, utc_now(), AUDIT_MEMORY)
-
-    def one(record: SQSRecord) -> None:  # the name is Powertools', which passes it as a keyword
-        report.counted(new=take(record.body, count))
-
-    def run(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-        return process_partial_response(
-            event=event, record_handler=one, processor=BatchProcessor(EventType.SQS), context=context
-        )
-
-    return run
 
 
 def _dynamodb(

@@ -220,6 +220,15 @@ def test_without_the_token_nothing_is_handed_out(workload: Workload) -> None:
     assert len(workload.files()) == 1
 
 
+def test_nothing_is_kept_for_an_identity_that_was_not_known_at_first(workload: Workload) -> None:
+    text = workload.token_file.read_text()
+    workload.token_file.unlink()
+    wish = workload.wish()
+    workload.token_file.write_text(text)
+    assert workload.cache().obtain(wish, workload.clock).access_key_id.endswith("1")
+    assert workload.files() == []
+
+
 # --- what cannot be believed -----------------------------------------------------------------------
 
 
@@ -230,8 +239,11 @@ def _flipped(path: Path) -> None:
 
 
 def _fifo(path: Path) -> None:
+    data = path.read_bytes()
     path.unlink()
     os.mkfifo(path, 0o600)
+    # Stays open: somebody writes what the file had.
+    os.write(os.open(path, os.O_RDWR | os.O_NONBLOCK), data)
 
 
 def _linked(path: Path) -> None:
@@ -443,6 +455,24 @@ def test_a_lock_that_was_taken_away_locks_nobody_out(workload: Workload) -> None
     os.close(lock)
 
 
+def test_a_lock_that_goes_between_opening_and_locking_it_is_opened_anew(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, flock = workload.cache_folder / folders.lock_name(workload.wish().key()), fcntl.flock
+    gone: list[int] = []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not gone:
+            lock.unlink()
+            gone.append(descriptor)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    workload.obtain()
+    assert gone
+    assert lock.exists()
+
+
 @pytest.mark.parametrize("content", [b"\xff", b"{", b"[]", b'{"at": 1}', b'{"at": "x"}', b"{" * 9_999])
 def test_a_note_that_cannot_be_read_is_ignored(workload: Workload, content: bytes) -> None:
     lock = _holding(workload)
@@ -460,6 +490,7 @@ def test_a_lock_that_is_a_link_is_not_followed(workload: Workload) -> None:
     with pytest.raises(ExchangeError):
         workload.obtain()
     assert target.read_text() == "mine"
+    assert any(one.startswith("no lock") for one in workload.traced)
 
 
 # --- clocks ----------------------------------------------------------------------------------------

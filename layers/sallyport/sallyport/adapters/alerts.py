@@ -1,0 +1,71 @@
+"""Alerts by SNS: plain text, a screenful, nothing in it that a mail program could take for markup."""
+
+from typing import Final
+from urllib.parse import urlencode
+
+from sallyport.adapters.aws import SignedService
+from sallyport.audit.display import display
+from sallyport.audit.finding import Finding
+from sallyport.errors import UnavailableError
+
+API_VERSION: Final = "2010-03-31"
+# SNS's own limit for a subject (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html).
+MAX_SUBJECT: Final = 99
+# A message has 256 KB; nobody reads more than this on a phone.
+MAX_TEXT: Final = 8_000
+
+
+class Alerts:
+    """Publishes findings to one topic."""
+
+    def __init__(self, service: SignedService, topic: str) -> None:
+        self._service = service
+        self._topic = topic
+
+    def __call__(self, finding: Finding) -> None:
+        """Tell of a finding.
+
+        Raises:
+            UnavailableError: it is not known to be published.
+        """
+        form = {
+            "Action": "Publish",
+            "Version": API_VERSION,
+            "TopicArn": self._topic,
+            "Subject": subject(finding),
+            "Message": text(finding),
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        response = self._service.post("/", headers, urlencode(form).encode())
+        if response.status != 200:  # noqa: PLR2004 - Publish's only good answer
+            raise UnavailableError("alert-refused", f"SNS answered {response.status}")
+
+
+def subject(finding: Finding) -> str:
+    """Return a subject as SNS takes it: ASCII in one line, beginning with a letter."""
+    line = f"Sallyport {finding.severity.name}: {finding.title}"
+    return line.encode("ascii", "replace").decode()[:MAX_SUBJECT]
+
+
+def text(finding: Finding) -> str:
+    """Return a finding as plain text. Its values are harmless already and pass ``display`` once more."""
+    times = f"{finding.first_event.isoformat()} to {finding.last_event.isoformat()}"
+    lines = [
+        f"{finding.severity.name}: {finding.title}",
+        "",
+        finding.description,
+        "",
+        f"Rule: {finding.rule_id}",
+        f"Account: {finding.account}   Region: {finding.region}",
+        f"When: {times}, {finding.count} event(s)",
+        *(f"{one.type}: {one.id}" for one in finding.resources),
+        "",
+        *(f"{name}: {value}" for name, value in finding.evidence.items()),
+        "",
+        f"What to do: {finding.remedy}",
+        f"Runbook: {finding.runbook}",
+        f"Finding: {finding.id}",
+    ]
+    # Markup was escaped when the finding was made; here a newline in a value would forge a line.
+    shown = (display(line, limit=MAX_TEXT, markup=False).replace("\\\\", "\\") for line in lines)
+    return "\n".join(shown)[:MAX_TEXT]

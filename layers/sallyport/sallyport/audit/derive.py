@@ -1,0 +1,273 @@
+"""What follows from the rules' selectors: event patterns, two kinds of queries, and the runbook.
+
+Pure. Because all of them are made from the same selectors, none can drift from what the rules see. Texts
+are made of the rules' own constants alone: never of anything that an event, or an operator, says.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from sallyport.audit.events import CLOUDTRAIL_DETAIL_TYPES
+from sallyport.audit.rules import RULES
+from sallyport.audit.rules.rule import MANAGED_ROLES, Rule, Selector, Where
+
+# EventBridge's limit for a pattern (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html).
+MAX_PATTERN: Final = 2_048
+# Services whose calls have a pattern of their own. The rest are parts of Sallyport that somebody
+# changes; one pattern sees them all.
+OWN_PATTERN: Final = frozenset({"sts", "iam", "signin", "rolesanywhere", "securityhub", "cloudtrail"})
+TABLE: Final = "cloudtrail_logs"
+# Filled in by CloudFormation, from a parameter with a strict form.
+MANAGED_PATH: Final = "${TargetRolePath}"
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9 ._:/*-]+")
+_SHOWN: Final = (
+    "eventID",
+    "awsRegion",
+    "recipientAccountId",
+    "eventSource",
+    "eventName",
+    "errorCode",
+    "userIdentity.type",
+    "userIdentity.arn",
+    "userIdentity.accessKeyId",
+    "sourceIPAddress",
+    "userAgent",
+)
+
+Pattern = Mapping[str, Any]
+
+
+def event_patterns(
+    managed_roles: Iterable[str], rules: Mapping[str, Rule] = RULES
+) -> dict[str, dict[str, Any]]:
+    """Return EventBridge patterns by name; together they let through all that any rule wants to see.
+
+    All demand a source of AWS's own: only AWS can put such events, so nobody can invent some.
+
+    Args:
+        managed_roles: ARN patterns of the roles that only the exchange may assume.
+        rules: whose selectors to take.
+    """
+    calls: dict[str, tuple[set[str], set[str]]] = {}
+    conditions: dict[tuple[Where, ...], set[str]] = {}
+    native: dict[str, set[str]] = {}
+    for selector in (one for rule in rules.values() for one in rule.selectors):
+        if selector.source.startswith("aws."):
+            native.setdefault(selector.source, set()).update(selector.names)
+        elif selector.names and not selector.where:
+            name = selector.source if selector.source in OWN_PATTERN else "own-parts"
+            sources, names = calls.setdefault(name, (set(), set()))
+            sources.add(selector.source)
+            names.update(selector.names)
+        else:
+            conditions.setdefault(selector.where, set()).add(selector.source)
+    managed = sorted(managed_roles)
+    patterns: dict[str, dict[str, Any]] = {}
+    for name, (sources, names) in sorted(calls.items()):
+        detail: dict[str, Any] = {"eventSource": _hosts(sources), "eventName": sorted(names)}
+        patterns[f"calls-{name}"] = _cloudtrail(detail)
+    for where, sources in conditions.items():
+        detail = {} if "" in sources else {"eventSource": _hosts(sources)}
+        for one in where:
+            _put(detail, one.path, _alternatives(one, managed))
+        patterns[_name_of(where)] = _cloudtrail(detail)
+    for source, names in native.items():
+        patterns[f"from-{source.removeprefix('aws.')}"] = {
+            "source": [source],
+            "detail-type": sorted(names),
+        }
+    return patterns
+
+
+def _cloudtrail(detail: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "source": [{"prefix": "aws."}],
+        "detail-type": sorted(CLOUDTRAIL_DETAIL_TYPES),
+        "detail": detail,
+    }
+
+
+def _hosts(sources: Iterable[str]) -> list[str]:
+    return [f"{source}.amazonaws.com" for source in sorted(sources)]
+
+
+def _alternatives(where: Where, managed: list[str]) -> list[Any]:
+    if where.operator == "equals":
+        return list(where.values)
+    if where.operator == "prefix":
+        return [{"prefix": value} for value in where.values]
+    if where.operator == "exists":
+        return [{"exists": True}]
+    return [{"wildcard": arn} for arn in managed]
+
+
+def _put(detail: dict[str, Any], path: str, value: list[Any]) -> None:
+    *steps, last = path.split(".")
+    for step in steps:
+        detail = detail.setdefault(step, {})
+    detail[last] = value
+
+
+def _name_of(where: tuple[Where, ...]) -> str:
+    """Return a pattern's name: what its conditions look for."""
+    words = (
+        str(value).strip("{}").replace(" ", "-").lower() for one in where for value in one.values or ("any",)
+    )
+    return "where-" + "-".join(words)
+
+
+def logs_insights(rule: Rule) -> str | None:
+    """Return a query for CloudWatch Logs Insights that finds what a rule looks at; ``None`` if no events.
+
+    ``MANAGED_PATH`` in it is for ``Fn::Sub``. Field names:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
+    """
+    filters = [_either(one, _insights) for one in rule.selectors if not one.source.startswith("aws.")]
+    if not filters:
+        return None
+    return "\n".join(
+        (
+            f"fields @timestamp, {', '.join(_SHOWN)}",
+            f"| filter {' or '.join(filters)}",
+            "| sort @timestamp desc",
+            "| limit 200",
+        )
+    )
+
+
+def athena(rule: Rule) -> str | None:
+    """Return a query for Athena that finds what a rule looks at; ``None`` if it looks at no events.
+
+    Its parameters, in order: for each condition on managed roles a LIKE pattern of their ARNs, then
+    the first and the last time, ISO 8601 in UTC
+    (https://docs.aws.amazon.com/athena/latest/ug/querying-with-prepared-statements.html).
+    """
+    filters = [_either(one, _sql) for one in rule.selectors if not one.source.startswith("aws.")]
+    if not filters:
+        return None
+    return "\n".join(
+        (
+            f"SELECT eventtime, {', '.join(name.lower() for name in _SHOWN)}",
+            f"FROM {TABLE}",
+            f"WHERE ({' OR '.join(filters)})",
+            "  AND eventtime BETWEEN ? AND ?",
+            "ORDER BY eventtime DESC",
+            "LIMIT 200",
+        )
+    )
+
+
+Condition = Callable[[str, str, tuple[str, ...]], str]
+
+
+def _either(selector: Selector, condition: Condition) -> str:
+    """Return one selector as a condition of a query."""
+    parts = []
+    if selector.source:
+        parts.append(condition("eventSource", "equals", tuple(_hosts((selector.source,)))))
+    if selector.names:
+        parts.append(condition("eventName", "equals", selector.names))
+    parts += [condition(one.path, one.operator, tuple(map(str, one.values))) for one in selector.where]
+    joined = " and ".join(parts)
+    return f"({joined})"
+
+
+def _insights(field: str, operator: str, values: tuple[str, ...]) -> str:
+    if operator == "exists":
+        return f"ispresent({field})"
+    if operator == "arn-like":
+        return f'{field} like ":role{MANAGED_PATH}"'
+    quoted = [f'"{_constant(value)}"' for value in values]
+    if operator == "prefix":
+        # Anchored, since "like" with a plain text finds it anywhere; the constants have letters alone.
+        return "(" + " or ".join(f"{field} like /^{_constant(value)}/" for value in values) + ")"
+    return f"{field} in [{', '.join(quoted)}]"
+
+
+def _sql(field: str, operator: str, values: tuple[str, ...]) -> str:
+    column = field.lower()
+    if operator == "exists":
+        return f"{column} IS NOT NULL"
+    if operator == "arn-like":
+        return f"{column} LIKE ?"
+    if operator == "prefix":
+        return "(" + " OR ".join(f"{column} LIKE '{_constant(value)}%'" for value in values) + ")"
+    return f"{column} IN ({', '.join(_quoted(value) for value in values)})"
+
+
+def _quoted(value: str) -> str:
+    return f"'{_constant(value)}'"
+
+
+def _constant(value: str) -> str:
+    """Return a constant of a rule, which cannot mean anything to a query.
+
+    Raises:
+        ValueError: it could. A rule has to be changed then.
+    """
+    if not _SAFE.fullmatch(value):
+        raise ValueError(f"{value!r} is no plain constant")
+    return value
+
+
+def runbook(rules: Mapping[str, Rule] = RULES) -> str:
+    """Return the page with one heading per rule: what it means, what to do first, how to suppress."""
+    lines = [
+        "| rule | severity | what it found |",
+        "|---|---|---|",
+        *(
+            f"| [{rule.id}](#{rule.id}) | {rule.severity.name.lower()} | {rule.title} |"
+            for rule in sorted(rules.values(), key=lambda one: (-one.severity, one.id))
+        ),
+    ]
+    for rule in rules.values():
+        lines += ["", *_heading(rule)]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(rule: Rule) -> list[str]:
+    references = ", ".join(f"[{number}]({url})" for number, url in enumerate(rule.references, 1))
+    lines = [
+        f"## {rule.id}",
+        "",
+        f"**{rule.title}** — {rule.severity.name.lower()}. {rule.meaning}",
+        "",
+        f"- *First:* {rule.first}",
+        f"- *Then:* {rule.remedy}",
+        f"- *Looks at:* {_looks_at(rule)}. What is about the same thing stays one finding for {_span(rule)}.",
+    ]
+    if rule.gaps:
+        lines.append(f"- *Does not see:* {rule.gaps}")
+    lines += [f"- *To suppress:* an entry with `rule: {rule.id}`.", f"- *More:* {references}"]
+    return lines
+
+
+def _looks_at(rule: Rule) -> str:
+    if rule.on == "record":
+        return "records of exchanges"
+    if rule.on == "trust":
+        return "changes of the trust table"
+    return "; ".join(dict.fromkeys(map(_described, rule.selectors)))
+
+
+def _described(selector: Selector) -> str:
+    names = ", ".join(f"`{name}`" for name in selector.names)
+    wheres = " and ".join(
+        f"`{one.path}` {'begins with' if one.operator == 'prefix' else 'is'} "
+        + " or ".join(
+            "a managed role" if value == MANAGED_ROLES else f"`{value}`" for value in one.values or ("there",)
+        )
+        for one in selector.where
+    )
+    source = f"`{selector.source}`" if selector.source else "every service"
+    return f"{source} {names or 'all calls'}{f' where {wheres}' if wheres else ''}"
+
+
+def _span(rule: Rule) -> str:
+    minutes = int(rule.window.total_seconds()) // 60
+    if minutes % 1440 == 0:
+        days = minutes // 1440
+        return f"{days} day{'s' if days > 1 else ''}"
+    return f"{minutes} minutes"

@@ -1,0 +1,159 @@
+"""The audit as deployed, on a cloud in memory: its queues, its tables, a topic and a Security Hub."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sallyport.adapters.findings_table import Kept, from_item
+from sallyport.adapters.http import HttpResponse
+from sallyport.settings import AuditSettings, AwsSettings
+from sallyport.wiring import auditing
+from tests.support.audit_world import ACCOUNT, EXCHANGE_ROLE, EXCHANGE_ROLE_ID, MEMBER, NOON, REGION
+from tests.support.fake_transport import FakeAws, FakeTable
+from tests.support.world import OWN
+
+QUEUES = {kind: f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-{kind}" for kind in ("record", "event", "later")}
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:sallyport-alerts"
+STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/trust/stream/2026-11-20T00:00:00.000"
+
+
+def settings(**changes: Any) -> AuditSettings:
+    known: dict[str, Any] = {
+        "aws": AwsSettings(region=REGION),
+        "account": ACCOUNT,
+        "stack": "sallyport",
+        "audit_table": "audit",
+        "findings_table": "findings",
+        "sessions_table": "sessions",
+        "trust_table": "trust",
+        "records_queue_arn": QUEUES["record"],
+        "events_queue_arn": QUEUES["event"],
+        "later_queue_arn": QUEUES["later"],
+        "later_queue": "https://sqs/later",
+        "dead_letter_queue": "https://sqs/dead",
+        "exchange_roles": (EXCHANGE_ROLE,),
+        "exchange_role_ids": (EXCHANGE_ROLE_ID,),
+        "managed_roles": ("arn:aws:iam::*:role/sallyport/*",),
+        "accounts": (ACCOUNT, MEMBER),
+        "alert_topic": TOPIC,
+        "alert_from": "HIGH",
+        "security_hub": True,
+        "has_trail": True,
+        "record_days": 400,
+    }
+    return AuditSettings(**known | changes)
+
+
+@dataclass
+class AuditCloud:
+    """Messages in, findings out. ``refuse`` makes Security Hub refuse so many imports."""
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    now: datetime = NOON + timedelta(minutes=1)
+    refuse: int = 0
+
+    def __post_init__(self) -> None:
+        tables = {
+            "audit": FakeTable(sort_key=None),
+            "findings": FakeTable(sort_key=None),
+            "sessions": FakeTable(sort_key="sk"),
+            "trust": FakeTable(),
+        }
+        self.aws = FakeAws(now=lambda: self.now, tables=tables)
+        self.aws.services = {"sqs": self._sqs, "sns": self._sns, "securityhub": self._hub}
+        self.dead: list[tuple[str, str]] = []
+        self.later: list[dict[str, Any]] = []
+        self.alerts: list[dict[str, str]] = []
+        self.imported: list[dict[str, Any]] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Another instance of the function: nothing is left but what is in the tables."""
+        self.run = auditing.auditor(
+            settings(**self.changes), transport=self.aws, credentials=lambda: OWN, clock=lambda: self.now
+        )
+
+    def send(self, kind: str, *bodies: Any) -> list[int]:
+        """Deliver a batch; returns the numbers of the messages that go back."""
+        records = [
+            {
+                "messageId": str(number),
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": QUEUES.get(kind, kind),
+            }
+            for number, body in enumerate(bodies)
+        ]
+        return self._deliver(records)
+
+    def change(self, *entries: dict[str, Any], stream: str = STREAM) -> list[int]:
+        """Deliver changes of the trust table."""
+        records = []
+        for number, entry in enumerate(entries):
+            change = entry["dynamodb"] | {"SequenceNumber": str(number)}
+            records.append(
+                entry | {"dynamodb": change, "eventSource": "aws:dynamodb", "eventSourceARN": stream}
+            )
+        return self._deliver(records)
+
+    def second_looks(self) -> list[int]:
+        """Deliver what was put off."""
+        waiting, self.later = self.later, []
+        return self.send("later", *(one["MessageBody"] for one in waiting))
+
+    def findings(self) -> dict[str, Kept]:
+        """All findings, by rule; a rule with several is an error here."""
+        found = [from_item(item) for item in self.aws.tables["findings"].items.values() if "finding" in item]
+        rules = [one.finding.rule_id for one in found]
+        assert len(set(rules)) == len(rules), rules
+        return dict(zip(rules, found, strict=True))
+
+    def counts(self) -> dict[str, int]:
+        """How many messages were counted, by outcome."""
+        items = self.aws.tables["audit"].items
+        return {
+            key.rpartition("#")[2]: int(item["records"]["N"])
+            for (key, _), item in items.items()
+            if "records" in item
+        }
+
+    def _deliver(self, records: list[dict[str, Any]]) -> list[int]:
+        # As the function answers where all have failed: it raises, and the queue keeps them all.
+        context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+        try:
+            answer = self.run({"Records": records}, context)
+        except Exception as error:
+            assert "All records failed processing" in str(error), error
+            return list(range(len(records)))
+        return [int(one["itemIdentifier"]) for one in answer["batchItemFailures"]]
+
+    def _sqs(self, target: str, _url: str, body: bytes) -> HttpResponse:
+        assert target == "SendMessage"
+        message = json.loads(body)
+        if message["QueueUrl"].endswith("dead"):
+            reason = message["MessageAttributes"]["ERROR_CODE"]["StringValue"]
+            self.dead.append((message["MessageBody"], reason))
+        else:
+            assert 0 <= message["DelaySeconds"] <= 900
+            self.later.append(message)
+        return HttpResponse(200, b"{}")
+
+    def _sns(self, _target: str, _url: str, body: bytes) -> HttpResponse:
+        self.alerts.append(dict(parse_qsl(body.decode(), strict_parsing=True)))
+        return HttpResponse(200, b"<PublishResponse/>")
+
+    def _hub(self, _target: str, url: str, body: bytes) -> HttpResponse:
+        assert url.endswith("/findings/import")
+        findings = json.loads(body)["Findings"]
+        failed = findings[: self.refuse]
+        self.refuse = max(0, self.refuse - len(findings))
+        self.imported += findings[len(failed) :]
+        answer = {
+            "SuccessCount": len(findings) - len(failed),
+            "FailedCount": len(failed),
+            "FailedFindings": [{"Id": one["Id"], "ErrorCode": "InternalError"} for one in failed],
+        }
+        return HttpResponse(200, json.dumps(answer).encode())
