@@ -130,7 +130,7 @@ def measure(*, quick: bool = False) -> list[Row]:
             measured=f"{rate:,.0f} /s",
             ratio=rate / BUDGET,
             met=rate >= BUDGET,
-            note="CPU time, from JSON text to findings; every twentieth event is one of the rules' own samples",
+            note=f"CPU time, from JSON text to findings; one in {EVERY + 1} is a sample of a rule",
         ),
         Row(
             f"audit, memory over {events:,} events",

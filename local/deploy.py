@@ -385,6 +385,8 @@ def local_parameters(cloud: Cloud) -> dict[str, str]:
         "StsRegions": ",".join(STS_REGIONS),
         # The emulator loses segments without a word, and the SDK's import costs as much as boto3's.
         "Tracing": "false",
+        # The emulator takes the default and never fires such a rule; its own CloudTrail fires none at all.
+        "AuditRuleState": "ENABLED",
         "MakeUserPool": "true",
         "UserPoolCallbackUrls": CALLBACK,
         "UserPoolDomain": f"{STACK}-local",

@@ -73,8 +73,12 @@ def _places(document: object) -> Mapping[tuple[str, bool], list[Path]]:
 def _read(folder: FilePath, name: str, *, is_list: bool) -> bytes | tuple[str, str]:
     """Return a file's bytes, or what is wrong with it and the cure."""
     limit = MAX_LIST_BYTES if is_list else MAX_BUNDLE_BYTES
+    path = folder / name
     try:
-        with (folder / name).open("rb") as stream:
+        # A pipe or a terminal would wait for somebody who writes: in a pipeline that checks strangers' files.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            return f"{name!r} is no file", "name a file; names are relative to the trust file"
+        with path.open("rb") as stream:
             data = stream.read(limit + 1)
     except FileNotFoundError:
         return f"there is no file {name!r}", "put it there; names are relative to the trust file"

@@ -29,6 +29,10 @@ TO_FILL_IN: Final = "FILL-IN"
 CREATE_SESSION_ROLE: Final = "<the stack's output CreateSessionRoleArn>"
 """Stands in roles' policies where the ARN was not given. IAM refuses it."""
 
+_NAMES: Final = ("aws:SourceIdentity", "sts:SourceIdentity", "sts:RoleSessionName", "aws:userid")
+_TAGS: Final = "aws:PrincipalTag/x509"
+"""Keys whose values are not those of IAM Roles Anywhere; tags are the same mostly."""
+
 _SLUG_LENGTH: Final = 26
 """Names have at most 32 characters; this leaves room for a number."""
 
@@ -183,11 +187,26 @@ def _checked(way: Way, profile: SeenProfile, role: str, anchors: Sequence[str]) 
             "the trust policy does not say which trust anchor (aws:SourceArn), so each has a profile here; "
             "keep those that are meant"
         )
+    problems += [
+        f"the session policy looks at {key}, whose values are others here; write those of Sallyport"
+        for key in _keys_with_other_values(profile.session_policy)
+    ]
     if way.drops_unfit and _has_equals_sign(way.tags):
         problems.append(
             "a pattern and an expected value with = cannot be in one profile: tags with = are encoded here"
         )
     return replace(way, problems=tuple(f"{role}: {text}" for text in problems))
+
+
+def _keys_with_other_values(policy: str) -> list[str]:
+    """Return what of a session policy would mean something else: a Deny by a name that nobody has any more.
+
+    Source identities and session names are encoded here where AWS's are ambiguous, and so are tags, which AWS
+    leaves out: that matters to a policy that denies by them.
+    """
+    text = policy.lower()
+    tags = (_TAGS,) if '"deny"' in text else ()
+    return [key for key in (*_NAMES, *tags) if key.lower() in text]
 
 
 def _key(tag: str) -> str:

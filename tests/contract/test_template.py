@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sallyport.audit.derive import MAX_PATTERN, event_patterns
 from sallyport.cognito.load import MAX_VARIABLE_BYTES, read_mapping
 from sallyport.cognito.pool_check import check_pool
 from tests.support.cloudformation import ROOT, load, resolved
@@ -18,6 +19,8 @@ WHOLE = {
     "MakeUserPool": "true",
     "UserPoolCallbackUrls": "https://app.example/signed-in",
     "UserPoolDomain": "example",
+    "ImportToSecurityHub": "true",
+    "AlertEmail": "security@example.com",
 }
 AWS = resolved("template.yaml", **WHOLE)
 LOCAL = resolved("template.yaml", LocalCloud="true", Tracing="false", **WHOLE)
@@ -198,8 +201,44 @@ MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
     ],
     "AuditRole": [
         (LOG, {"log-group:/aws/lambda/${AWS::StackName}-audit:*"}, None),
-        ({"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, {"AuditQueue.Arn"}, None),
-        ({"dynamodb:PutItem", "dynamodb:UpdateItem"}, {"AuditTable.Arn"}, None),
+        (
+            {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+            {"AuditQueue.Arn", "EventsQueue.Arn", "LaterQueue.Arn"},
+            None,
+        ),
+        (
+            {"sqs:SendMessage"},
+            {"LaterQueue.Arn", "AuditDeadLetterQueue.Arn", "EventsDeadLetterQueue.Arn"},
+            None,
+        ),
+        (
+            {"dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"},
+            {"TrustTable.StreamArn"},
+            None,
+        ),
+        ({"dynamodb:ListStreams"}, {"*"}, None),
+        (
+            {"dynamodb:GetItem", "dynamodb:Query"},
+            {"TrustTable.Arn", "${TrustTable.Arn}/index/by_version"},
+            None,
+        ),
+        (
+            {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+            {"AuditTable.Arn", "FindingsTable.Arn"},
+            None,
+        ),
+        ({"dynamodb:PutItem", "dynamodb:Query"}, {"SessionsTable.Arn"}, None),
+        ({"sns:Publish"}, {"Ref"}, None),
+        (
+            {"securityhub:BatchImportFindings"},
+            {
+                (
+                    "arn:${AWS::Partition}:securityhub:${AWS::Region}:${AWS::AccountId}"
+                    ":product/${AWS::AccountId}/default"
+                )
+            },
+            None,
+        ),
         (XRAY, {"*"}, None),
     ],
 }
@@ -453,7 +492,7 @@ def test_a_domain_speaks_tls_1_2_at_least() -> None:
 
 # Tables, bus and queues
 
-KEPT = {"TrustTable", "RecordsTable", "AuditTable"}
+KEPT = {"TrustTable", "RecordsTable", "AuditTable", "FindingsTable", "SessionsTable"}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -554,7 +593,7 @@ def test_nobody_but_the_publisher_puts_events_on_the_records_bus() -> None:
 
 
 def test_the_stream_ends_in_a_dead_letter_queue_and_loses_nothing() -> None:
-    (event,) = FUNCTIONS["PublishRecordsFunction"]["Events"].values()
+    event = FUNCTIONS["PublishRecordsFunction"]["Events"]["Records"]
     properties = event["Properties"]
     assert properties["Stream"] == "RecordsTable.StreamArn"
     assert properties["StartingPosition"] == "TRIM_HORIZON"
@@ -575,7 +614,7 @@ def test_the_audit_queue_takes_what_the_records_rule_brings_and_nothing_else() -
     rule = RESOURCES["RecordsRule"]["Properties"]
     assert rule["EventPattern"] == {"source": ["sallyport"], "detail-type": ["Sallyport Record"]}
     assert rule["EventBusName"] == {"Ref": "RecordsBus"}
-    (event,) = FUNCTIONS["AuditFunction"]["Events"].values()
+    event = FUNCTIONS["AuditFunction"]["Events"]["Records"]
     assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
@@ -595,16 +634,76 @@ def test_queues_hold_on_long_enough_and_are_encrypted() -> None:
 
 def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() -> None:
     watched = {alarm["MetricName"] for alarm in ALARMS.values() if alarm["Namespace"] == "Sallyport"}
-    assert watched == {"SessionNotReleased", "Unexpected", "StaleKeys", "StaleCrls", "RecordChanged"}
+    assert watched == {
+        *("SessionNotReleased", "Unexpected", "StaleKeys", "StaleCrls", "RecordChanged"),
+        *("RuleFailed", "SuppressionsRefused", "Heartbeat"),
+    }
     sources = "".join(path.read_text() for path in (ROOT / "layers/sallyport/sallyport").rglob("*.py"))
     for metric in watched:
         assert f'"{metric}"' in sources
-    for alarm in ALARMS.values():
+    for name, alarm in ALARMS.items():
         if alarm["Namespace"] == "Sallyport":
             assert alarm["Dimensions"] == [
                 {"Name": "service", "Value": GLOBALS["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]}
             ]
-        assert alarm["TreatMissingData"] == "notBreaching"
+        # No heartbeat is what that one alarm is about.
+        assert alarm["TreatMissingData"] == ("breaching" if name == "HeartbeatAlarm" else "notBreaching")
+
+
+# CloudTrail's events
+
+
+MANAGED: Any = {"Fn::Sub": "arn:${AWS::Partition}:iam::*:role${TargetRolePath}*"}
+EVENT_RULES = {name: one for name, one in of_type("AWS::Events::Rule").items() if "EventBusName" not in one}
+
+
+def test_the_rules_let_through_what_the_audit_s_rules_look_at() -> None:
+    derived = event_patterns([MANAGED])
+    titles = {"".join(map(str.capitalize, name.split("-"))) + "Rule": name for name in derived}
+    assert set(EVENT_RULES) == set(titles)
+    written = load("template.yaml")["Resources"]
+    for name in EVENT_RULES:
+        pattern = written[name]["Properties"]["EventPattern"]
+        assert pattern == derived[titles[name]], f"{name}: see sallyport.audit.derive"
+        assert len(json.dumps(pattern, separators=(",", ":"))) <= MAX_PATTERN
+
+
+def test_events_come_by_a_queue_of_their_own_and_a_parameter_says_which() -> None:
+    for one in EVENT_RULES.values():
+        assert one["State"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+        (target,) = one["Targets"]
+        assert target["Arn"] == "EventsQueue.Arn"
+        assert target["DeadLetterConfig"] == {"Arn": "EventsDeadLetterQueue.Arn"}
+    local = resolved("template.yaml", LocalCloud="true", AuditRuleState="ENABLED")["Resources"]
+    assert {local[name]["Properties"]["State"] for name in EVENT_RULES} == {"ENABLED"}
+    (allow,) = RESOURCES["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert allow["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_each_queue_of_the_audit_feeds_it_and_ends_in_a_dead_letter_queue() -> None:
+    events = FUNCTIONS["AuditFunction"]["Events"].values()
+    fed = {one["Properties"]["Queue"].removesuffix(".Arn") for one in events if one["Type"] == "SQS"}
+    assert fed == {"AuditQueue", "EventsQueue", "LaterQueue"}
+    for name in fed:
+        queue = RESOURCES[name]["Properties"]
+        assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS["AuditFunction"]["Timeout"]
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    for one in events:
+        assert one["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_only_the_audit_puts_messages_off() -> None:
+    """What waits there may be a record, and is believed to be one."""
+    (deny,) = RESOURCES["LaterQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "sqs:SendMessage")
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "AuditRole.Arn"}}
+
+
+def test_mails_and_imports_are_for_those_who_ask() -> None:
+    plain = resolved("template.yaml")["Resources"]
+    assert "AlertsByMail" not in plain
+    assert "securityhub:BatchImportFindings" not in str(plain["AuditRole"])
+    assert RESOURCES["AlertsByMail"]["Properties"]["Endpoint"] == "security@example.com"
 
 
 def test_every_log_group_ends() -> None:
@@ -779,6 +878,7 @@ def test_the_local_form_leaves_out_only_what_an_emulator_cannot_do() -> None:
         "WebAclLogging",
         "WebAclMade",
         "RecordsBusPolicy",
+        "LaterQueuePolicy",
         "Observability",
     }
     local_roles = of_type("AWS::IAM::Role", LOCAL["Resources"])

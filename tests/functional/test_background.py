@@ -155,6 +155,14 @@ def test_new_records_are_put_and_those_whose_time_has_come_are_not() -> None:
     assert bus.kept == bus.alarms == []
 
 
+def test_the_schedule_puts_a_heartbeat_on_the_bus_or_fails() -> None:
+    bus, event = Bus(), {"id": "7bf73129", "time": "2026-11-20T12:00:00Z", "source": "aws.events"}
+    assert published(bus, event) == {"batchItemFailures": []}
+    assert [json.loads(one)["kind"] for one in bus.batches[0]] == ["heartbeat"]
+    with pytest.raises(UnavailableError):
+        published(Bus(takes=0), event)
+
+
 def test_a_record_that_somebody_removed_is_an_alarm() -> None:
     bus, event = Bus(), load_event("publish_records")
     del event["Records"][1]["userIdentity"]

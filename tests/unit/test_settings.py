@@ -33,6 +33,24 @@ GOOD = {
     "SALLYPORT_RECORDS_BUS": "sallyport-records",
     "SALLYPORT_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/q",
     "SALLYPORT_AUDIT_TABLE": "audit",
+    "SALLYPORT_ACCOUNT": "111122223333",
+    "SALLYPORT_STACK": "sallyport",
+    "SALLYPORT_FINDINGS_TABLE": "findings",
+    "SALLYPORT_SESSIONS_TABLE": "sessions",
+    "SALLYPORT_RECORDS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-audit",
+    "SALLYPORT_EVENTS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-events",
+    "SALLYPORT_LATER_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-audit-later",
+    "SALLYPORT_LATER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/l",
+    "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/a",
+    "SALLYPORT_EVENTS_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/e",
+    "SALLYPORT_EXCHANGE_ROLES": "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b",
+    "SALLYPORT_EXCHANGE_ROLE_IDS": "AROAONE,AROATWO",
+    "SALLYPORT_MANAGED_ROLES": "arn:aws:iam::*:role/sallyport/*,",
+    "SALLYPORT_ACCOUNTS": "",
+    "SALLYPORT_ALERT_TOPIC": "",
+    "SALLYPORT_ALERT_FROM": "HIGH",
+    "SALLYPORT_SECURITY_HUB": "false",
+    "SALLYPORT_HAS_TRAIL": "true",
     "SALLYPORT_DOMAIN_NAME": "sts.example.com",
 }
 LOCAL = {
@@ -48,6 +66,25 @@ def reason(read: Callable[[Mapping[str, str]], object], env: Mapping[str, str]) 
     with pytest.raises(ConfigurationError) as refusal:
         read(env)
     return refusal.value.reason
+
+
+def test_the_audit_s_lists_hold_what_is_in_them() -> None:
+    found = AuditSettings.from_env(GOOD)
+    assert found.managed_roles == ("arn:aws:iam::*:role/sallyport/*",)
+    assert (found.accounts, found.exchange_role_ids) == ((), ("AROAONE", "AROATWO"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("SALLYPORT_ALERT_FROM", "high", "alert-from"),
+        ("SALLYPORT_EXCHANGE_ROLES", " , ", "setting-missing"),
+        ("SALLYPORT_MANAGED_ROLES", "", "setting-missing"),
+        ("SALLYPORT_SECURITY_HUB", "yes", "setting-not-a-flag"),
+    ],
+)
+def test_the_audit_refuses_to_start_blind(name: str, value: str, why: str) -> None:
+    assert reason(AuditSettings.from_env, GOOD | {name: value}) == why
 
 
 def test_settings_are_read_from_the_environment_and_nothing_else() -> None:

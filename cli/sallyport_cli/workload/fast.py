@@ -59,7 +59,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Mapping[str, str]] | 
             if not rest or (rest[0].startswith("-") and rest[0] != "-"):
                 return None
             value = rest.pop(0)
-        if name not in known or name[2:] in flags:
+        if name not in known:
             return None
+        # Said twice, the last counts, as on every command line.
         flags[name[2:]] = value
     return source, flags

@@ -195,6 +195,7 @@ class AuditSettings:
     later_queue_arn: str
     later_queue: str
     dead_letter_queue: str
+    events_dead_letter_queue: str
     exchange_roles: tuple[str, ...]
     exchange_role_ids: tuple[str, ...]
     managed_roles: tuple[str, ...]
@@ -224,6 +225,7 @@ class AuditSettings:
             later_queue_arn=_required(env, "SALLYPORT_LATER_QUEUE_ARN"),
             later_queue=_required(env, "SALLYPORT_LATER_QUEUE"),
             dead_letter_queue=_required(env, "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE"),
+            events_dead_letter_queue=_required(env, "SALLYPORT_EVENTS_DEAD_LETTER_QUEUE"),
             exchange_roles=_list(env, "SALLYPORT_EXCHANGE_ROLES"),
             exchange_role_ids=_list(env, "SALLYPORT_EXCHANGE_ROLE_IDS"),
             managed_roles=_list(env, "SALLYPORT_MANAGED_ROLES"),

@@ -37,6 +37,12 @@ def made(caller: dict | None = None, **more):
     return assume(caller or exchange(), **({"target": MANAGED_ROLE, "source_identity": OURS} | more))
 
 
+def renamed(asked: str, answered: str):
+    raw = made(session=answered)
+    raw["detail"]["requestParameters"]["roleSessionName"] = asked
+    return raw
+
+
 def used(**more):
     caller = role(
         more.pop("arn", MANAGED_ROLE),
@@ -63,6 +69,11 @@ SAMPLES = {
             one(made(role(MANAGED_ROLE)), records=(record(),)),
             one(made(service()), records=(record(),)),
             one(made(other_account(FOREIGN)), records=(record(),)),
+            # Whatever unique ids are known, a caller that is not the exchange is none.
+            one(made(user()), records=(record(),), facts={"exchange_role_ids": frozenset()}),
+            one(member_copy(f"{EXCHANGE_ROLE_ID}:f", FOREIGN), records=(record(role_arn=MEMBER_ROLE),)),
+            # What STS answered counts, not what was asked for.
+            one(renamed("b0c1", "other"), records=(record(),)),
             # The exchange's own role, and no record, or one that says something else.
             one(made()),
             one(made(), records=(record(key="ASIAISSUED0000000002"),)),
@@ -109,6 +120,8 @@ SAMPLES = {
         null_heavy=(
             one(hollow("sts", "AssumeRole")),
             one(denied("sts", "AssumeRole")),
+            one(made(response=None)),
+            one(used(key=None)),
             one(member_copy(""), facts={"exchange_role_ids": frozenset()}),
         ),
     ),
@@ -162,6 +175,10 @@ SAMPLES = {
             one(used(address="10.0.0.9"), records=(record(source_ip="203.0.113.7"),)),
             one(used(address="2001:4860:1::1"), records=(record(source_ip="203.0.113.7"),)),
             one(used(address="athena.amazonaws.com"), records=(record(),)),
+            one(
+                used(address="198.51.100.9", caller={"invokedBy": "athena.amazonaws.com"}),
+                records=(record(source_ip="203.0.113.7"),),
+            ),
         ),
         null_heavy=(
             one(used(address=None), records=(record(),)),

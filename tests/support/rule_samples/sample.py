@@ -229,26 +229,31 @@ def assume(  # noqa: PLR0913 - one argument for each field that samples vary
     """A session made."""
     named = {} if source_identity is None else {"sourceIdentity": source_identity}
     account, role_name = target.split(":")[4], target.rpartition("/")[2]
+    more = {"response": _made(key, account, role_name, session, named)} | more
     return event(
         "sts",
         name,
         caller,
         request={"roleArn": target, "roleSessionName": session, "durationSeconds": 3600, **named},
-        response={
-            "credentials": {
-                "accessKeyId": key,
-                "sessionToken": "IQoJb3JpZ2luX2VjEXAMPLE",
-                "expiration": "Nov 20, 2026, 1:00:00 PM",
-            },
-            "assumedRoleUser": {
-                "assumedRoleId": f"AROAEXAMPLE000000002:{session}",
-                "arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session}",
-            },
-            **named,
-        },
         **{"readOnly": True, "resources": [{"ARN": target, "accountId": account, "type": "AWS::IAM::Role"}]}
         | more,
     )
+
+
+def _made(key: str, account: str, role_name: str, session: str, named: dict[str, str]) -> dict[str, Any]:
+    """What STS answers, as CloudTrail keeps it: without the secret, with the token."""
+    return {
+        "credentials": {
+            "accessKeyId": key,
+            "sessionToken": "IQoJb3JpZ2luX2VjEXAMPLE",
+            "expiration": "Nov 20, 2026, 1:00:00 PM",
+        },
+        "assumedRoleUser": {
+            "assumedRoleId": f"AROAEXAMPLE000000002:{session}",
+            "arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session}",
+        },
+        **named,
+    }
 
 
 def denied(source: str, name: str, caller: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:

@@ -69,6 +69,7 @@ SAMPLES = {
             one(change("MODIFY", "current", after=POINTER | {"content_digest": "e" * 64}), **known()),
             one(change("MODIFY", "current", after=POINTER | {"applied_by": "x"}), **known()),
             one(change("REMOVE", "current", before=POINTER), **known()),
+            one(change("INSERT", "current#x", after=POINTER), **known()),
             one(change("INSERT", "role#x", version=VERSION, after=DOCUMENT), **NOTHING),
             # An item that comes after its version was complete and in force.
             one(

@@ -44,6 +44,13 @@ def test_an_event_says_who_did_what_when_and_from_where() -> None:
     assert found.source_ip == "192.0.2.7"
 
 
+def test_only_the_session_of_a_role_has_a_role() -> None:
+    for kind in ("FederatedUser", "IAMUser", None):
+        caller = read(assume(role() | {"type": kind}, MANAGED_ROLE)).caller
+        assert caller.role_arn is None
+        assert caller.session_name is None
+
+
 @pytest.mark.parametrize("made", [assume(user(), MANAGED_ROLE), session(), saml("https://x/", 1, 0)])
 def test_session_tokens_and_assertions_are_never_kept(made: dict[str, Any]) -> None:
     assert "IQoJ" in json.dumps(made)

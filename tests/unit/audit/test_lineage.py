@@ -196,6 +196,23 @@ def test_both_copies_of_a_call_across_accounts_are_one_edge_that_knows_the_calle
         assert len(edge.event_ids) == 2
 
 
+def test_a_service_that_calls_for_an_outside_identity_is_not_where_the_trace_ends() -> None:
+    by_service = assume(
+        service("rolesanywhere.amazonaws.com"),
+        READER,
+        session="00aa",
+        source_identity="CN=build",
+        number=9,
+        after=minutes(-1),
+    )
+    created = roles_anywhere()
+    created["detail"]["userIdentity"] = None
+    for order in itertools.permutations((by_service, created)):
+        (edge,) = join(edges(*order))
+        assert edge.origin is not None
+        assert edge.origin.kind is OriginKind.CERTIFICATE
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -99,6 +99,30 @@ def test_the_roles_policy_names_function_profile_and_holder(
     assert f":profile/{profile}" in found["said"]
 
 
+@pytest.mark.parametrize(
+    ("effect", "key", "is_told"),
+    [
+        ("Deny", "aws:SourceIdentity", True),
+        ("Deny", "aws:userId", True),
+        ("Allow", "AWS:SOURCEIDENTITY", True),
+        ("Deny", CN, True),
+        ("Allow", CN, False),
+        ("Deny", "aws:RequestedRegion", False),
+    ],
+)
+def test_a_session_policy_that_goes_by_other_names_is_left_to_a_person(
+    account: there.FakeRolesAnywhere, imported: Any, effect: str, key: str, *, is_told: bool
+) -> None:
+    """Here nobody's source identity is CN=host.example.com, so that a Deny by it would deny nobody."""
+    statement = {"Effect": effect, "Action": "*", "Resource": "*", "Condition": {"StringLike": {key: "CN=*"}}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    account.profiles = [there.profile(1, "reader", sessionPolicy=policy)]
+    found = imported()
+    assert ("untranslated" in found["profiles"]["profile-1"]) is is_told
+    assert (found["out"] / "roles").exists() is not is_told
+    assert (found["valid"].exit_code == 0) is not is_told
+
+
 def test_everything_of_a_profile_comes_along(
     account: there.FakeRolesAnywhere, imported: Any, run: Run
 ) -> None:

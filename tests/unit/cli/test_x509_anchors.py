@@ -4,6 +4,7 @@ The command reads the clock, so that everything here is made around the present.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -196,6 +197,16 @@ def test_a_file_that_may_not_be_read_is_said_so(run: Run, folder: Folder) -> Non
     (folder.path / "ca.pem").mkdir()
     result = run("trust", "validate", folder.trust_file)
     assert "'ca.pem' cannot be read: Is a directory" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "ca.crl"])
+def test_a_pipe_is_not_waited_for(run: Run, folder: Folder, name: str) -> None:
+    """Validate is run over what strangers propose."""
+    (folder.path / name).unlink()
+    os.mkfifo(folder.path / name)
+    result = run("trust", "validate", folder.trust_file)
+    assert result.exit_code == Exit.REFUSED
+    assert f"{name!r} is no file" in result.stderr
 
 
 def test_a_list_of_another_authority_is_seen_before_anything_is_applied(

@@ -24,7 +24,7 @@ CACHE_SECONDS: Final = 60.0
 class SuppressionsItem:
     """Tells which suppression holds for a finding. What cannot be read suppresses nothing."""
 
-    def __init__(  # noqa: PLR0913 - each is a port
+    def __init__(
         self,
         dynamodb: JsonService,
         table: str,

@@ -235,7 +235,7 @@ class TrustChange:
     after: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
 
 
-def read_event(envelope: object) -> Observed | Unusable:
+def read_event(envelope: object) -> Observed | Unusable:  # noqa: PLR0911 - a way out for each kind
     """Return the event in an EventBridge envelope, ours, forwarded or replayed.
 
     Whoever may put events on a bus can write anything into them but a source that begins with
@@ -311,7 +311,8 @@ def read_trust_change(entry: object) -> TrustChange | Unusable:
     if not isinstance(entry, Mapping):
         return Unusable("not-an-object", "the stream's entry is no JSON object")
     event_id, change = _text(entry.get("eventID")), _part(entry, "dynamodb")
-    if event_id is None or entry.get("eventName") not in {"INSERT", "MODIFY", "REMOVE"}:
+    kind = _text(entry.get("eventName"))
+    if event_id is None or kind not in {"INSERT", "MODIFY", "REMOVE"}:
         return Unusable("not-a-change", "the stream's entry has no id or no known kind", event_id)
     keys = _attributes(change.get("Keys"))
     when = change.get("ApproximateCreationDateTime")
@@ -319,7 +320,7 @@ def read_trust_change(entry: object) -> TrustChange | Unusable:
     return TrustChange(
         event_id=event_id,
         time=_epoch(when),
-        change=entry["eventName"],
+        change=kind,
         key=keys.get("pk", ""),
         version=keys.get("version", ""),
         account=arn.split(":")[4] if arn.count(":") >= 5 else None,  # noqa: PLR2004 - an ARN's parts

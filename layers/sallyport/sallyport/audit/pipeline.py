@@ -96,8 +96,8 @@ class Ports:
 
     ``was_taken`` and ``taken`` know messages by kind and id; ``suppress`` returns the id of the
     suppression that holds for a finding; ``later`` has a message come again when it is due; ``keep``
-    puts aside what cannot be used, with its reason. ``alert`` and ``import_finding`` are ``None`` where
-    nobody wants to be told.
+    puts aside what cannot be used, by its kind and with its reason. ``alert`` and ``import_finding``
+    are ``None`` where nobody wants to be told.
     """
 
     clock: Callable[[], datetime]
@@ -109,7 +109,7 @@ class Ports:
     put_edges: Callable[[Iterable[Edge]], None]
     suppress: Callable[[Finding], str | None]
     later: Callable[[Kind, str, datetime, datetime], None]
-    keep: Callable[[str, str, str], None]
+    keep: Callable[[Kind | None, str, str, str], None]
     report: Report
     state: Callable[[Finding], str]
     alert: Callable[[Finding], None] | None = None
@@ -139,7 +139,7 @@ class Pipeline:
         event = _read(kind, body)
         if isinstance(event, Unusable):
             # Kept before it is counted: if the queue is away, the message comes back to it.
-            ports.keep(body, event.reason, event.detail)
+            ports.keep(kind, body, event.reason, event.detail)
             ports.report.unusable(kind, event.reason)
             return
         name = event.record_id if isinstance(event, RecordEvent) else event.event_id
@@ -151,7 +151,7 @@ class Pipeline:
         failed, due = self._ask(event, now)
         if failed:
             # Not marked as taken: brought back after the rule was mended, it is looked at again.
-            ports.keep(body, "rule-failed", " ".join(failed))
+            ports.keep(kind, body, "rule-failed", " ".join(failed))
             return
         if due is not None and due - now <= LONGEST_WAIT:
             ports.later(kind, body, due, now)
@@ -167,7 +167,7 @@ class Pipeline:
         ports = self._ports
         message = _put_off(body)
         if message is None:
-            ports.keep(body, "not-put-off", "the message is none that was put off")
+            ports.keep(None, body, "not-put-off", "the message is none that was put off")
             ports.report.unusable("later", "not-put-off")
             return
         kind, inner, due = message

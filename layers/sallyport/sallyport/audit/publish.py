@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sallyport.errors import UnavailableError
 from sallyport.model import JsonValue
 
 SOURCE = "sallyport"
@@ -61,7 +62,17 @@ class Publisher:
         self._alarm = alarm
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the position from which the stream must try again, if there is one."""
+        """Return the position from which the stream must try again, if there is one.
+
+        An event of a schedule's puts a heartbeat on the bus instead.
+
+        Raises:
+            UnavailableError: the bus did not take the heartbeat.
+        """
+        if "Records" not in event:
+            if not all(self._put([heartbeat(event)])):
+                raise UnavailableError("bus-refused", "the heartbeat was not taken")
+            return {"batchItemFailures": []}
         for batch in batches(self._readable(event)):
             there = self._put([one.record for one in batch])
             for one, done in zip(batch, there, strict=True):
@@ -83,6 +94,13 @@ class Publisher:
                 self._keep(_kept(change))
                 continue
             yield StreamedRecord(change["SequenceNumber"], record)
+
+
+def heartbeat(event: Mapping[str, Any]) -> str:
+    """Return a record that only proves the chain, from a schedule's event with its id and time."""
+    return json.dumps(
+        {"id": f"heartbeat-{event['id']}", "time": event["time"], "kind": "heartbeat", "outcome": "alive"}
+    )
 
 
 def _is_expected(entry: Mapping[str, Any]) -> bool:

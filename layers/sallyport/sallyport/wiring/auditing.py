@@ -130,6 +130,13 @@ def _ports(settings: AuditSettings, aws: Aws, clock: Callable[[], datetime]) -> 
         region = settings.aws.region
         hub([to_asff(finding, account=settings.account, region=region, partition=partition)])
 
+    aside = Queue(sqs, settings.dead_letter_queue)
+    events_aside = Queue(sqs, settings.events_dead_letter_queue)
+
+    def keep_aside(kind: Kind | None, body: str, reason: str, detail: str) -> None:
+        # Apart, so that what is brought back goes where it came from.
+        (events_aside if kind == "event" else aside).keep(body, reason, detail)
+
     return Ports(
         clock=clock,
         context=context,
@@ -146,7 +153,7 @@ def _ports(settings: AuditSettings, aws: Aws, clock: Callable[[], datetime]) -> 
             refused=report.suppressions_refused,
         ),
         later=Queue(sqs, settings.later_queue).later,
-        keep=Queue(sqs, settings.dead_letter_queue).keep,
+        keep=keep_aside,
         report=report,
         state=state,
         alert=alerts if settings.alert_topic else None,

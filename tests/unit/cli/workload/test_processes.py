@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from sallyport_cli.workload.entry import load
@@ -137,6 +139,24 @@ def at_once(shell: Shell, number: int) -> list[Done]:
         Done(one.args, one.returncode, out, file.read_bytes())
         for one, out, file in zip(running, outs, files, strict=True)
     ]
+
+
+def test_awss_own_library_reads_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shell.home / "aws").write_text(
+        f"[profile reader]\ncredential_process = {shlex.join(shell.arguments())}\n"
+    )
+    for name, value in shell.environment(AWS_CONFIG_FILE=str(shell.home / "aws")).items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+    monkeypatch.setenv("SALLYPORT_TOKEN_FILE", str(shell.token_file))
+    for _ in range(2):
+        found = botocore.session.Session(profile="reader").get_credentials()
+        assert found is not None
+        assert found.get_frozen_credentials().secret_key == SECRET
+        assert found.method == "custom-process"
+    assert shell.exchange.asked == 1
 
 
 def test_twenty_first_calls_are_one_exchange(shell: Shell) -> None:

@@ -57,10 +57,12 @@ _REVOKE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_
 
 
 def _unexplained_session(event: Observed, context: Context) -> Verdict:
-    if event.source == "sts" and event.name in ASSUME:
-        made = _session_made(event, context)
-        if made is not NO_MATCH:
-            return made
+    if (
+        event.source == "sts"
+        and event.name in ASSUME
+        and (made := _session_made(event, context)) is not NO_MATCH
+    ):
+        return made
     return _session_used(event, context)
 
 
@@ -107,7 +109,7 @@ def _caller(event: Observed, context: Context) -> Literal["exchange", "stranger"
     caller, estate = event.caller, context.estate
     if event.name == "AssumeRoleWithWebIdentity":
         return "exchange" if caller.type in {"WebIdentityUser", None} else "stranger"
-    if caller.type == "AssumedRole" and caller.role_arn in estate.exchange_roles:
+    if caller.role_arn in estate.exchange_roles:
         return "exchange"
     if caller.type == "AWSAccount" and caller.account == estate.account:
         # The copy in the role's account names the caller by its unique id alone.
@@ -134,9 +136,7 @@ def _session_name(event: Observed) -> str | None:
 
 def _session_used(event: Observed, context: Context) -> Verdict:
     caller = event.caller
-    if caller.type != "AssumedRole" or caller.role_arn is None:
-        return NO_MATCH
-    if not context.estate.manages(caller.role_arn):
+    if caller.role_arn is None or not context.estate.manages(caller.role_arn):
         return NO_MATCH
     # A service that acts for a session signs with a key of its own making.
     if caller.invoked_by is not None:

@@ -40,23 +40,15 @@ def _unexplained_change(change: TrustChange, context: Context) -> Verdict:
         return _piece(change)
     if change.version != UNVERSIONED:
         return _of_a_version(change, context)
-    if change.key == "current":
-        return _pointer(change, context)
-    if kind == "apply":
-        return _apply_record(change)
-    if kind == "disabled":
-        return _tombstone(change, context)
-    if kind == "crl":
-        return _list(change, context)
-    if kind == "journal":
-        return NO_MATCH if change.change == "INSERT" else _unexplained(change, "A journal entry was changed.")
-    if kind == "attempt":
-        # Made and removed by every apply; nothing is decided by them alone.
-        return NO_MATCH
-    return _unexplained(change, "Nothing of Sallyport writes such an item.")
+    explain = _EXPLAIN.get(kind)
+    if explain is None:
+        return _unexplained(change, "Nothing of Sallyport writes such an item.")
+    return explain(change, context)
 
 
 def _pointer(change: TrustChange, context: Context) -> Verdict:
+    if change.key != "current":
+        return _unexplained(change, "Nothing of Sallyport writes such an item.")
     if change.change == "REMOVE":
         return _unexplained(change, "The pointer to the version in force was removed.")
     version = change.after.get("current")
@@ -99,7 +91,7 @@ def _came_too_late(change: TrustChange, applied: Mapping[str, str], context: Con
         return True
 
 
-def _apply_record(change: TrustChange) -> Verdict:
+def _apply_record(change: TrustChange, _context: Context) -> Verdict:
     if change.change == "INSERT":
         return NO_MATCH
     if change.change == "REMOVE":
@@ -160,6 +152,26 @@ def _unexplained(change: TrustChange, why: str) -> Match:
         },
         resources=(Resource("AwsDynamoDbTable", f"trust table item {change.key}"),),
     )
+
+
+def _journal(change: TrustChange, _context: Context) -> Verdict:
+    return NO_MATCH if change.change == "INSERT" else _unexplained(change, "A journal entry was changed.")
+
+
+def _attempt(_change: TrustChange, _context: Context) -> Verdict:
+    """Made and removed by every apply; nothing is decided by them alone."""
+    return NO_MATCH
+
+
+# What explains an item that belongs to no version, by what its key begins with.
+_EXPLAIN: Final = {
+    "current": _pointer,
+    "apply": _apply_record,
+    "disabled": _tombstone,
+    "crl": _list,
+    "journal": _journal,
+    "attempt": _attempt,
+}
 
 
 RULES: Final = (
