@@ -191,9 +191,9 @@ def _checked(way: Way, profile: SeenProfile, role: str, anchors: Sequence[str]) 
         f"the session policy looks at {key}, whose values are others here; write those of Sallyport"
         for key in _keys_with_other_values(profile.session_policy)
     ]
-    if way.drops_unfit and _has_equals_sign(way.tags):
+    if way.drops_unfit and _has_encoded(way.tags):
         problems.append(
-            "a pattern and an expected value with = cannot be in one profile: tags with = are encoded here"
+            "a pattern and an expected value with = or / cannot be in one profile: such tags are encoded here"
         )
     return replace(way, problems=tuple(f"{role}: {text}" for text in problems))
 
@@ -213,8 +213,13 @@ def _key(tag: str) -> str:
     return tag.replace("x509", "x509:", 1)
 
 
-def _has_equals_sign(tags: Conditions) -> bool:
-    return any("=" in value for block in tags.values() for values in block.values() for value in values)
+def _has_encoded(tags: Conditions) -> bool:
+    return any(
+        _is_encoded(tag, value)
+        for block in tags.values()
+        for tag, values in block.items()
+        for value in values
+    )
 
 
 def _rules(profile: SeenProfile) -> list[MappingRule]:
@@ -417,7 +422,7 @@ def _statement(one: NewProfile, made: Imported, principal: str) -> dict[str, Any
     }
     for operator, block in one.tags.items():
         for tag, values in block.items():
-            condition.setdefault(operator, {})[f"aws:RequestTag/{tag}"] = [_as_tag(v) for v in values]
+            condition.setdefault(operator, {})[f"aws:RequestTag/{tag}"] = [_as_tag(tag, v) for v in values]
     condition.setdefault("Null", {})["sts:SourceIdentity"] = "false"
     return {
         "Sid": "Sallyport" + "".join(part.capitalize() for part in one.name.split("-")),
@@ -428,9 +433,14 @@ def _statement(one: NewProfile, made: Imported, principal: str) -> dict[str, Any
     }
 
 
-def _as_tag(value: str) -> str:
-    """Return a value as Sallyport writes it into a tag: encoded, if it could be taken for an encoded one."""
-    return encode(value) if "=" in value else value
+def _as_tag(tag: str, value: str) -> str:
+    """Return a value as Sallyport writes it into a tag: encoded, if it could be taken for another."""
+    return encode(value) if _is_encoded(tag, value) else value
+
+
+def _is_encoded(tag: str, value: str) -> bool:
+    # Repeated parts of a name are joined by slashes; of host names and URIs the first one counts.
+    return "=" in value or ("/" in value and tag not in ("x509SAN/DNS", "x509SAN/URI"))
 
 
 # --- names -----------------------------------------------------------------------------------------

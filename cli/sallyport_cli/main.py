@@ -10,8 +10,10 @@ from sallyport_cli import (
     doctor,
     exec_command,
     explain,
+    findings,
     logout,
     posture,
+    replay,
     simulate,
     trace,
     trust,
@@ -55,6 +57,14 @@ app.command(
     name="posture",
     epilog=epilog("sallyport posture", "sallyport posture --severity medium --fail-from high --json"),
 )(posture.posture)
+app.command(
+    name="findings",
+    epilog=epilog("sallyport findings", "sallyport findings --severity high --since 30d --json"),
+)(findings.findings)
+app.command(
+    name="replay",
+    epilog=epilog("sallyport replay", "sallyport replay --from 2h --archive arn:… --bus arn:…"),
+)(replay.replay)
 app.command(name="simulate", epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(
     name="serve",

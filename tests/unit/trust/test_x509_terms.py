@@ -159,6 +159,7 @@ class TestTags:
         [
             (["a;b"], "a=3Bb"),
             (["a=3Bb"], "a=3D3Bb"),
+            (["a/b"], "a=2Fb"),
             (["a/b", "c"], "a=2Fb/c"),
             (["a", "b/c"], "a/b=2Fc"),
             (["a;b", "c"], "a=3Bb/c"),

@@ -197,9 +197,10 @@ def _joined(key: str, value: JsonValue) -> tuple[str, bool]:
     """Return what IAM Roles Anywhere makes of a value, and whether it may stay so.
 
     It may if STS takes it and it cannot be mistaken: an encoded value always has an ``=``, a plain one
-    never; and where several are joined by slashes, none has a slash of its own.
+    never; and where several can be joined by slashes, none has a slash of its own, not even alone:
+    ``CN=a/b`` is not ``CN=a, CN=b``.
     """
     values = _values(key, value)
     text = "/".join(values)
-    mistaken = "=" in text or (len(values) > 1 and any("/" in one for one in values))
+    mistaken = "=" in text or (key not in _FIRST_ONLY and any("/" in one for one in values))
     return text, is_tag_text(text) and not mistaken
