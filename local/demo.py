@@ -1,8 +1,8 @@
 """The demonstration: other people's programs get AWS credentials, and wrong ones do not.
 
 ``demo_tokens`` is about workloads that hold a token, ``demo_certificates`` about servers that hold a
-certificate, ``demo_tenants`` about the users of a SaaS. Each step says what it does, checks what came of
-it, and says in a sentence what happened.
+certificate, ``demo_tenants`` about the users of a SaaS, ``demo_audit`` about what is found. Each step
+says what it does, checks what came of it, and says in a sentence what happened.
 """
 
 import sys
@@ -10,7 +10,7 @@ import sys
 from botocore.exceptions import ClientError
 
 from local import cloud as clouds
-from local import demo_certificates, demo_tenants, demo_tokens
+from local import demo_audit, demo_certificates, demo_tenants, demo_tokens
 from local.cloud import Cloud
 from local.deploy import Deployment, read
 from local.paths import UP
@@ -21,6 +21,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     *demo_tokens.CHAPTERS,
     *demo_certificates.CHAPTERS,
     *demo_tenants.CHAPTERS,
+    *demo_audit.CHAPTERS,
 )
 
 

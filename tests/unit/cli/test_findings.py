@@ -1,0 +1,196 @@
+"""What operators see of findings, and how messages come back from the dead-letter queue."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sallyport.adapters.findings_table import FindingsTable
+from sallyport.audit.evaluate import evaluate
+from sallyport.audit.events import Observed, read_event
+from sallyport.audit.finding import Finding
+from sallyport_cli import aws as cli_aws
+from sallyport_cli.failure import CommandError
+from sallyport_cli.findings import since_when
+from sallyport_cli.findings_table import read
+from sallyport_cli.main import app
+from sallyport_cli.replay import bring_back
+from tests.support.audit_world import MANAGED_ROLE, NOON, context
+from tests.support.rule_samples.sample import assume, user
+
+HOSTILE = "x\x1b[31m\u202e"
+
+
+def finding(number: int = 1, after: timedelta = timedelta(0)) -> Finding:
+    event = read_event(
+        assume(user(HOSTILE), MANAGED_ROLE, number=number, key=f"ASIAISSUED{number:010d}", after=after)
+    )
+    assert isinstance(event, Observed)
+    found = [one for one in evaluate(event, context()) if isinstance(one, Finding)]
+    return next(one for one in found if one.rule_id == "session-without-record-59")
+
+
+class Table:
+    """A findings table: items by day, in pages of two."""
+
+    def __init__(self, *found: Finding) -> None:
+        self.items: list[dict[str, Any]] = []
+        table = FindingsTable(
+            SimpleNamespace(call=self._call),  # type: ignore[arg-type]
+            "findings",
+            timedelta(days=400),
+            lambda: NOON,
+        )
+        for one in found:
+            table.observe(one)
+
+    def query(self, **arguments: Any) -> dict[str, Any]:
+        assert arguments["IndexName"] == "by_day"
+        day = arguments["ExpressionAttributeValues"][":day"]["S"]
+        items = [one for one in self.items if one["day"]["S"] == day]
+        items.sort(key=lambda one: one["at"]["S"], reverse=True)
+        start = arguments.get("ExclusiveStartKey", {"n": 0})["n"]
+        page: dict[str, Any] = {"Items": items[start : start + 2]}
+        if start + 2 < len(items):
+            page["LastEvaluatedKey"] = {"n": start + 2}
+        return page
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if operation == "TransactWriteItems":
+            self.items += [
+                one["Put"]["Item"] for one in arguments["TransactItems"] if "day" in one["Put"]["Item"]
+            ]
+        return {}
+
+
+def test_all_of_a_time_are_read_newest_first() -> None:
+    table = Table(*(finding(n, timedelta(hours=-9 * n)) for n in range(9)))
+    found, unreadable = read(table, "findings", since=NOON - timedelta(hours=50), until=NOON)
+    times = [one.finding.last_event for one in found]
+    assert times == sorted(times, reverse=True)
+    assert (len(times), unreadable) == (6, 0)
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    table = Table(finding())
+    table.items.append({"day": table.items[0]["day"], "at": {"S": ""}, "finding": {"S": "{"}})
+    found, unreadable = read(table, "findings", since=NOON - timedelta(days=1), until=NOON)
+    assert (len(found), unreadable) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("30m", NOON - timedelta(minutes=30)),
+        ("7d", NOON - timedelta(days=7)),
+        ("2026-11-19T12:00Z", NOON - timedelta(days=1)),
+        ("2026-11-19", datetime(2026, 11, 19, tzinfo=UTC)),
+        ("99999d", NOON - timedelta(days=400)),
+        ("1970-01-01", NOON - timedelta(days=400)),
+    ],
+)
+def test_since_is_a_span_or_a_time(text: str, start: datetime) -> None:
+    assert since_when(text, NOON) == start
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "0d", "1w", "yesterday", "7d; drop", "2026-13-01"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(CommandError):
+        since_when(text, NOON)
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, table: Table, *options: str) -> str:
+    monkeypatch.setattr(cli_aws, "Aws", lambda: SimpleNamespace(client=lambda _name: table))
+    done = CliRunner().invoke(app, ["findings", "--table", "findings", "--since", "2026-11-01", *options])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_finding_is_one_line_and_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = shown(monkeypatch, Table(finding()))
+    (line,) = [one for one in output.splitlines() if "session-without-record-59" in one]
+    assert "critical" in line
+    assert MANAGED_ROLE in line
+    assert "\x1b" not in output
+    assert "\u202e" not in output
+
+
+def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = json.loads(shown(monkeypatch, Table(finding()), "--json"))["findings"]
+    assert (one["id"], one["severity"], one["count"]) == (finding().id, "CRITICAL", 1)
+
+
+def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace  # noqa: PLC0415
+
+    table = Table(replace(finding(), suppressed_by="drill"))
+    assert "1 less severe or suppressed" in shown(monkeypatch, table)
+    assert "(suppressed by drill)" in shown(monkeypatch, table, "--suppressed")
+    assert "Nothing was found." in shown(monkeypatch, Table())
+
+
+@pytest.mark.parametrize("command", ["findings", "replay"])
+def test_without_a_name_the_command_says_which_is_missing(command: str) -> None:
+    assert CliRunner().invoke(app, [command], env={"SALLYPORT_FINDINGS_TABLE": ""}).exit_code == 2
+
+
+class Queues:
+    """Two queues of SQS's kind; ``dies_at`` is the call that ends the process."""
+
+    def __init__(self, *bodies: str, dies_at: int = 10**6) -> None:
+        self.dead = dict(enumerate(bodies))
+        self.sent: list[str] = []
+        self.hidden: set[int] = set()
+        self.left = dies_at
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.dead))}}
+
+    def receive_message(self, **arguments: Any) -> dict[str, Any]:
+        numbers = [one for one in self.dead if one not in self.hidden][: arguments["MaxNumberOfMessages"]]
+        self.hidden |= {*numbers}
+        reason = {"ERROR_CODE": {"StringValue": "rule-failed"}}
+        messages = [
+            {"Body": self.dead[one], "ReceiptHandle": str(one), "MessageAttributes": reason}
+            for one in numbers
+        ]
+        return {"Messages": messages} if messages else {}
+
+    def send_message(self, **arguments: Any) -> dict[str, Any]:
+        self._live()
+        self.sent.append(arguments["MessageBody"])
+        return {}
+
+    def delete_message(self, **arguments: Any) -> dict[str, Any]:
+        self._live()
+        del self.dead[int(arguments["ReceiptHandle"])]
+        return {}
+
+    def _live(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_everything_is_brought_back_and_says_why_it_had_failed() -> None:
+    queues = Queues(*map(str, range(25)))
+    steps: list[tuple[int, int]] = []
+    moved, reasons = bring_back(queues, "dead", "live", lambda *step: steps.append(step))
+    assert (moved, reasons, queues.dead) == (25, {"rule-failed": 25}, {})
+    assert sorted(queues.sent, key=int) == list(map(str, range(25)))
+    assert steps[-1] == (25, 25)
+
+
+@pytest.mark.parametrize("dies_at", range(8))
+def test_broken_off_anywhere_nothing_is_lost(dies_at: int) -> None:
+    queues = Queues("a", "b", "c", "d", dies_at=dies_at)
+    with pytest.raises(KeyboardInterrupt):
+        bring_back(queues, "dead", "live", lambda *_: None)
+    assert {*queues.sent, *queues.dead.values()} == {"a", "b", "c", "d"}
+
+
+def test_an_empty_queue_ends_at_once() -> None:
+    assert bring_back(Queues(), "dead", "live", lambda *_: None) == (0, {})
