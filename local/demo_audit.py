@@ -16,7 +16,8 @@ def findings(world: World, *options: str) -> list[dict[str, Any]]:
     """Return what ``sallyport findings`` lists."""
     table = world.deployment.outputs["FindingsTable"]
     shown = sallyport(
-        ["findings", "--table", table, "--since", "1h", "--json", *options], world.cloud.environment()
+        ["findings", "--findings-table", table, "--since", "1h", "--json", *options],
+        world.cloud.environment(),
     )
     return list(json.loads(shown)["findings"])
 

@@ -29,7 +29,7 @@ def findings(
     table: Annotated[
         str | None,
         typer.Option(
-            "--table", envvar="SALLYPORT_FINDINGS_TABLE", metavar="NAME", help="The findings table."
+            "--findings-table", envvar="SALLYPORT_FINDINGS_TABLE", metavar="NAME", help="The findings table."
         ),
     ] = None,
     severity: Annotated[
@@ -55,7 +55,7 @@ def findings(
                 "no-table",
                 "No findings table is named.",
                 exit_code=Exit.USAGE,
-                cure="Give --table or SALLYPORT_FINDINGS_TABLE; it is an output of the stack.",
+                cure="Give --findings-table or SALLYPORT_FINDINGS_TABLE; it is an output of the stack.",
             )
         now = datetime.now(UTC)
         start = since_when(since, now)

@@ -16,7 +16,7 @@ from tests.support.audit_cloud import AuditCloud
 from tests.support.audit_world import ACCOUNT, MANAGED_ROLE
 from tests.support.fake_transport import answers_503, times, unreachable
 from tests.support.rule_samples.sample import assume, event, exchange, minutes, record, root, user
-from tests.support.world import lines
+from tests.support.world import lines, load_event
 
 UNEXPLAINED = "session-without-record-59"
 BEHIND = assume(user(), MANAGED_ROLE)
@@ -50,6 +50,13 @@ def test_what_a_record_explains_is_no_finding(cloud: AuditCloud) -> None:
     assert cloud.send("event", OURS) == []
     assert cloud.findings() == {}
     assert cloud.counts() == {"granted": 1, "event": 1}
+
+
+def test_the_sample_event_is_taken(cloud: AuditCloud) -> None:
+    """As `sam local invoke` and the folder of events have it."""
+    (one,) = load_event("audit")["Records"]
+    assert cloud.send(one["eventSourceARN"], one["body"]) == []
+    assert cloud.counts() == {"granted": 1}
 
 
 def test_a_record_that_did_not_come_by_the_records_rule_explains_nothing(cloud: AuditCloud) -> None:

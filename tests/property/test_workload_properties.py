@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -193,6 +194,28 @@ def test_what_is_kept_of_a_configuration_is_what_it_says(
             )
     finally:
         os.close(descriptor)
+
+
+def test_what_is_kept_of_a_configuration_is_not_believed_when_it_changed(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir(mode=0o700)
+    file = tmp_path / "config.toml"
+    file.write_text('[profiles.a]\nsource = "azure"\n')
+    descriptor = folders.open_folder(str(tmp_path / "cache"))
+    keep_profiles(descriptor, file.read_bytes(), read_profiles(str(file)))
+    (kept,) = (tmp_path / "cache").iterdir()
+    data = kept.read_bytes()
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        kept.write_bytes(changed)
+        with pytest.raises(ConfigError):
+            kept_profiles(descriptor, str(file))
+    kept.write_bytes(data)
+    assert kept_profiles(descriptor, str(file)) == {"a": {"source": "azure"}}
+    file.write_text('[profiles.a]\nsource = "x509"\n')
+    with pytest.raises(ConfigError):
+        kept_profiles(descriptor, str(file))
+    os.close(descriptor)
 
 
 NAME = st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True)

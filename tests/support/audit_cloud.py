@@ -17,7 +17,10 @@ from tests.support.audit_world import ACCOUNT, EXCHANGE_ROLE, EXCHANGE_ROLE_ID, 
 from tests.support.fake_transport import FakeAws, FakeTable
 from tests.support.world import OWN
 
-QUEUES = {kind: f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-{kind}" for kind in ("record", "event", "later")}
+QUEUES = {
+    kind: f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-{name}"
+    for kind, name in (("record", "audit"), ("event", "events"), ("later", "audit-later"))
+}
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:sallyport-alerts"
 STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/trust/stream/2026-11-20T00:00:00.000"
 

@@ -55,8 +55,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Mapping[str, str]] | 
     while rest:
         name, equals, value = rest.pop(0).partition("=")
         if not equals:
-            # What looks like another option may be a value that was forgotten.
-            if not rest or (rest[0].startswith("-") and rest[0] != "-"):
+            if not rest:
                 return None
             value = rest.pop(0)
         if name not in known:

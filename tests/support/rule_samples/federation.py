@@ -48,6 +48,17 @@ def saml(endpoint: str, number: int, after: float, provider: str = SAML_PROVIDER
     return made
 
 
+def denied_saml(number: int, after: float):
+    made = saml(FRANKFURT, number, after)
+    made["detail"]["errorCode"] = "AccessDenied"
+    return made
+
+
+def assumed_in(made: dict, target: str):
+    made["detail"]["requestParameters"]["roleArn"] = target
+    return made
+
+
 GLOBAL = "https://signin.aws.amazon.com/saml"
 FRANKFURT = "https://eu-central-1.signin.aws.amazon.com/saml"
 MONTH = 30 * 24 * 60
@@ -82,6 +93,16 @@ SAMPLES = {
             Sample((saml(GLOBAL, 1, 0), saml("https://us-east-1.signin.aws.amazon.com/saml", 2, MONTH))),
         ),
         near_misses=(
+            Sample((saml(FRANKFURT, 1, 0), denied_saml(2, MONTH))),
+            Sample(
+                tuple(
+                    assumed_in(
+                        saml(FRANKFURT, n, n * MONTH),
+                        f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/x",
+                    )
+                    for n in (0, 1)
+                )
+            ),
             Sample((saml(FRANKFURT, 1, 0), saml(GLOBAL, 2, 10), saml(FRANKFURT, 3, MONTH))),
             Sample((saml(FRANKFURT, 1, 0), saml(FRANKFURT, 2, 60))),
             Sample(

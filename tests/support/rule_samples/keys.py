@@ -48,6 +48,7 @@ SAMPLES = {
     "long-term-key-created-21": Samples(
         hits=(one(created(user(), "build")), one(created(role(), "other"))),
         near_misses=(
+            one(created(user(), "build", error="LimitExceeded")),
             one(denied("iam", "CreateAccessKey")),
             one(created(root(), None)),
             one(event("iam", "DeleteAccessKey", user(), request={"userName": "build"})),
@@ -69,6 +70,7 @@ SAMPLES = {
     "key-for-another-user-48": Samples(
         hits=(one(created(user("build"), "deploy")), one(created(root(), "deploy"))),
         near_misses=(
+            one(created(user("build"), "deploy", error="AccessDenied")),
             one(created(user("build"), "build")),
             one(created(user("build"), "Build")),
             one(created(user("build"), None)),
@@ -87,6 +89,9 @@ SAMPLES = {
             ),
         ),
         near_misses=(
+            Sample(
+                tuple(identity(role(invokedBy="x.amazonaws.com"), n, f"198.51.100.{n}") for n in range(6))
+            ),
             Sample(tuple(identity(role(), n, f"198.51.100.{n % 2}") for n in range(6))),
             Sample(tuple(identity(role(), n, "cloudtrail.amazonaws.com") for n in range(6))),
             Sample(tuple(identity(user(), n, f"198.51.100.{n}") for n in range(6))),

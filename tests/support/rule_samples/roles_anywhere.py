@@ -87,7 +87,14 @@ SAMPLES = {
             Sample((session(), session(number=2, after=minutes(2880))), facts=DECLARED),
             one(session(error="AccessDenied")),
         ),
-        null_heavy=(one(hollow("rolesanywhere", "CreateSession")), one(refused(1))),
+        null_heavy=(
+            one(session(requestParameters=None)),
+            one(session(userIdentity=None, responseElements=None)),
+            one(session(requestParameters={"profileArn": PROFILE})),
+            one(session(requestParameters={"trustAnchorArn": ANCHOR})),
+            one(hollow("rolesanywhere", "CreateSession")),
+            one(refused(1)),
+        ),
     ),
     "roles-anywhere-denied-13": Samples(
         hits=(Sample(tuple(refused(n) for n in range(5))),),
@@ -120,7 +127,10 @@ SAMPLES = {
             one(profile("DeleteProfile")),
             one(event("sts", "AssumeRole", service("rolesanywhere.amazonaws.com"))),
         ),
-        null_heavy=(one(hollow("rolesanywhere", "CreateProfile")),),
+        null_heavy=(
+            one(profile("UpdateProfile", requestParameters=None)),
+            one(hollow("rolesanywhere", "CreateProfile")),
+        ),
     ),
     "certificate-expiring-66": Samples(
         hits=(one(expiring(3)), one(expiring("45", resources=())), one(expiring(-1))),

@@ -20,6 +20,7 @@ MANAGEMENT = {"fieldSelectors": [{"field": "eventCategory", "equals": ["Manageme
 SAMPLES = {
     "own-part-changed-56": Samples(
         hits=(
+            one(change("monitoring", "DeleteAlarms", {"alarmNames": ["x", "sallyport-audit-late"]})),
             one(change("events", "DisableRule", {"name": "sallyport-records"})),
             one(change("dynamodb", "DeleteTable", {"tableName": TRUST_TABLE})),
             one(
@@ -101,6 +102,11 @@ SAMPLES = {
             one(change("cloudtrail", "StopLogging", {"name": TRAIL}, error="AccessDenied")),
             one(change("cloudtrail", "StartLogging", {"name": TRAIL})),
         ),
-        null_heavy=(one(hollow("cloudtrail", "UpdateTrail")), one(denied("cloudtrail", "StopLogging"))),
+        null_heavy=(
+            one(hollow("cloudtrail", "PutEventSelectors")),
+            one(hollow("cloudtrail", "DeleteEventDataStore")),
+            one(hollow("cloudtrail", "UpdateTrail")),
+            one(denied("cloudtrail", "StopLogging")),
+        ),
     ),
 }

@@ -21,6 +21,8 @@ WHEN = NOON + minutes(600)
 
 def login(step: str, caller: dict | None, client: str | None = SAME, success: object = "true", **more):
     request = {} if client is None else {"client_id": client}
+    if "grant" in more:
+        request["grant_type"] = more.pop("grant")
     return event(
         "signin",
         step,
@@ -87,6 +89,20 @@ SAMPLES = {
             one(authorize(PERSON), facts={"now": WHEN}),
         ),
         near_misses=(
+            one(authorize(PERSON), facts={"now": NOON + minutes(5)}),
+            Sample(
+                (
+                    authorize(PERSON),
+                    login(
+                        "CreateOAuth2Token",
+                        PERSON,
+                        number=2,
+                        after=minutes(1),
+                        address="198.51.100.9",
+                        grant="refresh_token",
+                    ),
+                )
+            ),
             Sample((authorize(PERSON), token(PERSON, number=2, after=minutes(1)))),
             Sample((token(PERSON, number=2, after=minutes(1)), authorize(PERSON)), facts={"now": WHEN}),
             # The renewal of a session, from another network hours later.
@@ -99,7 +115,12 @@ SAMPLES = {
             ),
             one(authorize(PERSON, success="false"), facts={"now": WHEN}),
         ),
-        null_heavy=(one(hollow("signin", "CreateOAuth2Token")), one(token(PERSON, client=None))),
+        null_heavy=(
+            Sample((authorize(PERSON, address=None), token(PERSON, number=2, after=minutes(1)))),
+            Sample((authorize(PERSON), token(PERSON, number=2, after=minutes(1), address=None))),
+            one(hollow("signin", "CreateOAuth2Token")),
+            one(token(PERSON, client=None)),
+        ),
     ),
     "login-failures-9": Samples(
         hits=(

@@ -90,6 +90,8 @@ SAMPLES = {
             one(identity("global", None)),
         ),
         near_misses=(
+            one(identity("global", "sts.amazonaws.com", userIdentity=role(invokedBy="x.amazonaws.com"))),
+            one(identity(None, "sts.amazonaws.com", vpcEndpointId="vpce-1")),
             one(identity("regional", "sts.us-east-1.amazonaws.com", region="us-east-1")),
             one(identity(None, "sts.us-east-1.amazonaws.com", region="us-east-1")),
             one(assume(service(), OTHER, tlsDetails=None)),
@@ -106,6 +108,8 @@ SAMPLES = {
             one(assume(other_account(MEMBER), OTHER)),
         ),
         near_misses=(
+            one(assume(user(), OTHER, error="AccessDenied")),
+            one(assume(role(invokedBy="x.amazonaws.com"), OTHER)),
             one(assume(user(), OTHER, source_identity="person-7")),
             one(assume(role(source_identity="person-7"), OTHER)),
             one(assume(service(), OTHER)),
@@ -128,10 +132,12 @@ SAMPLES = {
     ),
     "unknown-source-identity-3": Samples(
         hits=(
+            one(assume(other_account(MEMBER), OTHER, source_identity="x-1")),
             one(assume(role(), OTHER, source_identity="root-of-all")),
             one(assume(user(), OTHER, source_identity="entra-b0c1"), records=(record(),)),
         ),
         near_misses=(
+            one(assume(user(), OTHER, source_identity="x-1", error="AccessDenied")),
             one(assume(exchange(), MANAGED_ROLE, source_identity="entra-b0c1"), records=(record(),)),
             one(assume(role(source_identity="x-1"), OTHER, source_identity="x-1")),
             one(assume(user(), OTHER, source_identity="person-7")),
@@ -147,6 +153,9 @@ SAMPLES = {
             one(assume(other_account(FOREIGN), OTHER, sharedEventID="s-1")),
         ),
         near_misses=(
+            one(assume(role(), ABROAD, error="AccessDenied")),
+            one(assume(role(invokedBy="x.amazonaws.com"), ABROAD)),
+            one(assume(other_account(FOREIGN), OTHER, source_identity="person-7", sharedEventID="s-1")),
             one(assume(role(source_identity="person-7"), ABROAD)),
             one(assume(exchange(), ABROAD)),
             one(assume(user(), ABROAD)),
@@ -176,6 +185,7 @@ SAMPLES = {
             one(federation({"Statement": {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}})),
         ),
         near_misses=(
+            one(federation(statement("*"), error="AccessDenied")),
             one(federation(statement("s3:GetObject"))),
             one(federation(statement("*", effect="Deny"))),
             one(federation(statement("*", "arn:aws:s3:::bucket/*"))),
@@ -202,6 +212,13 @@ SAMPLES = {
     "assume-role-denied-burst-36": Samples(
         hits=(Sample(tuple(denied("sts", "AssumeRole", number=n) for n in range(10))),),
         near_misses=(
+            Sample(tuple(assume(user(), OTHER, number=n) for n in range(12))),
+            Sample(
+                tuple(
+                    denied("sts", "AssumeRole", role(invokedBy="x.amazonaws.com"), number=n)
+                    for n in range(12)
+                )
+            ),
             Sample(tuple(denied("sts", "AssumeRole", number=n) for n in range(9))),
             # Ten deliveries of one event are one event.
             Sample(tuple(denied("sts", "AssumeRole", number=1) for n in range(10))),

@@ -65,6 +65,30 @@ ATTEMPT = {f"attempt#{VERSION}": {"by": "x"}}
 SAMPLES = {
     "trust-change-unexplained-64": Samples(
         hits=(
+            one(
+                change("MODIFY", f"apply#{VERSION}", before=FACTS, after=FACTS | {"applied_by": "x"}, **TTL),
+                **known(),
+            ),
+            one(
+                change("INSERT", "disabled#profile#team-a", after=STONE),
+                **known(entries=(ENTRY | {"at": "2026-11-20T11:00:00Z"},)),
+            ),
+            one(
+                change("INSERT", "disabled#profile#team-a", after=STONE),
+                **known(entries=(ENTRY | {"action": "enable"},)),
+            ),
+            one(change("INSERT", "disabled#profile#team-b", after=STONE), **known(entries=(ENTRY,))),
+            one(
+                change("INSERT", "crl#a#list", after={"digest": "f" * 64}),
+                **known(entries=({"action": "disable", "digest": "f" * 64},)),
+            ),
+            one(
+                change("INSERT", "crl#a#list", after={"digest": "f" * 64}),
+                **known(entries=({"action": "import-crl", "digest": "e" * 64},)),
+            ),
+            one(
+                change("INSERT", "crl#a#list", after={"x": "y"}), **known(entries=({"action": "import-crl"},))
+            ),
             one(change("MODIFY", "current", after=POINTER), **NOTHING),
             one(change("MODIFY", "current", after=POINTER | {"content_digest": "e" * 64}), **known()),
             one(change("MODIFY", "current", after=POINTER | {"applied_by": "x"}), **known()),

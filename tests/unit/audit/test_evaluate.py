@@ -190,6 +190,35 @@ def test_while_the_history_is_young_what_is_new_is_informational() -> None:
     assert broad.severity is Severity.HIGH
 
 
+def test_a_chain_across_accounts_is_no_matter_of_learning() -> None:
+    known = context(learning_until=NOON + timedelta(days=14))
+    (found,) = findings(
+        evaluate(read(assume(role(), f"arn:aws:iam::{MEMBER}:role/x")), known), "chain-broken"
+    )
+    assert found.severity is Severity.MEDIUM
+
+
+def test_a_long_term_key_is_louder_from_an_address_that_is_new() -> None:
+    known = context()
+    said = [
+        findings(
+            evaluate(read(event("sts", "GetCallerIdentity", user(), address=one, after=when)), known), "long"
+        )
+        for one, when in (
+            ("192.0.2.7", minutes(0)),
+            ("192.0.2.7", timedelta(days=2)),
+            ("192.0.2.8", timedelta(days=2)),
+            ("sts.amazonaws.com", timedelta(days=2)),
+        )
+    ]
+    assert [one.severity for (one,) in said] == [
+        Severity.MEDIUM,
+        Severity.INFORMATIONAL,
+        Severity.MEDIUM,
+        Severity.INFORMATIONAL,
+    ]
+
+
 def test_outside_text_in_a_finding_is_harmless_and_bounded() -> None:
     known = context()
     raw = assume(user(name=HOSTILE), MANAGED_ROLE, session=HOSTILE, source_identity=HOSTILE)

@@ -104,7 +104,9 @@ def test_anything_else_is_refused(text: str) -> None:
 
 def shown(monkeypatch: pytest.MonkeyPatch, table: Table, *options: str) -> str:
     monkeypatch.setattr(cli_aws, "Aws", lambda: SimpleNamespace(client=lambda _name: table))
-    done = CliRunner().invoke(app, ["findings", "--table", "findings", "--since", "2026-11-01", *options])
+    done = CliRunner().invoke(
+        app, ["findings", "--findings-table", "findings", "--since", "2026-11-01", *options]
+    )
     assert done.exit_code == 0, done.output
     return done.output
 

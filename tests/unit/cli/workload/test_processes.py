@@ -280,6 +280,13 @@ def test_what_is_no_token_is_not_sent(shell: Shell, content: str) -> None:
     assert "x" * 100 not in told
 
 
+def test_microsofts_library_says_nothing_besides(shell: Shell) -> None:
+    command = [*shell.arguments()[:-1], "azure", "--audience", "api://a"]
+    environment = shell.environment(AZURE_POD_IDENTITY_AUTHORITY_HOST="http://127.0.0.1:9")
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert sentence(done) == "No managed identity answers on this machine."
+
+
 def test_debug_never_prints_a_secret(shell: Shell) -> None:
     for _ in range(2):
         done = shell.run("--debug")

@@ -1,0 +1,77 @@
+"""``sallyport suppress``: which findings need nobody's attention, from a reviewed file."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from sallyport_cli.ending import ending
+from sallyport_cli.failure import CommandError, Exit
+from sallyport_cli.output import say, say_json
+
+MAX_FILE: Final = 300_000
+"""Bytes; as one item of the table has 400 KB."""
+
+
+def suppress(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The suppressions, YAML or JSON.")],
+    *,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--findings-table", envvar="SALLYPORT_FINDINGS_TABLE", metavar="NAME", help="The findings table."
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
+) -> None:
+    """Put a file of suppressions in force, in place of the one before.
+
+    Each has an owner, a reason and an end. Suppressed findings are still made and kept; nobody is alerted.
+    """
+    with ending(as_json=json_):
+        from sallyport.adapters.suppressions_item import KEY  # noqa: PLC0415 - not for --help
+        from sallyport.audit.rules import RULES  # noqa: PLC0415 - the same
+        from sallyport.audit.suppressions import SuppressionsError, load_suppressions  # noqa: PLC0415
+        from sallyport_cli.aws import Aws, asking  # noqa: PLC0415 - loads boto3
+        from sallyport_cli.strict_yaml import load  # noqa: PLC0415 - loads yaml
+
+        if not table:
+            raise CommandError(
+                "no-table",
+                "No findings table is named.",
+                exit_code=Exit.USAGE,
+                cure="Give --findings-table or SALLYPORT_FINDINGS_TABLE; it is an output of the stack.",
+            )
+        document = load(_text(file))
+        try:
+            found = load_suppressions(document, rules=RULES, today=datetime.now(UTC).date())
+        except SuppressionsError as error:
+            raise CommandError(
+                "suppressions-refused",
+                f"Nothing was changed: {'; '.join(error.problems)}.",
+                cure="Mend the file; docs/findings.md says what an entry has.",
+            ) from error
+        with asking(f"write to the findings table {table} (dynamodb:PutItem)"):
+            Aws().client("dynamodb").put_item(
+                TableName=table,
+                Item={"pk": {"S": KEY}, "document": {"S": json.dumps(document, default=str)}},
+            )
+        if json_:
+            say_json({"in_force": [one.id for one in found]})
+            return
+        say(f"{len(found)} suppression(s) in force within a minute.")
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+        if len(data) <= MAX_FILE:
+            return data.decode()
+        why = "it is too large"
+    except OSError as error:
+        why = error.strerror or "it cannot be read"
+    except UnicodeDecodeError:
+        why = "it is no text"
+    raise CommandError("file-unreadable", f"Could not read {file}: {why}.", cure="Give a YAML file.")
