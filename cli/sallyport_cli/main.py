@@ -15,6 +15,7 @@ from sallyport_cli import (
     posture,
     replay,
     simulate,
+    suppress,
     trace,
     trust,
     update,
@@ -65,6 +66,7 @@ app.command(
     name="replay",
     epilog=epilog("sallyport replay", "sallyport replay --from 2h --archive arn:… --bus arn:…"),
 )(replay.replay)
+app.command(name="suppress", epilog=epilog("sallyport suppress suppressions.yaml"))(suppress.suppress)
 app.command(name="simulate", epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(
     name="serve",

@@ -35,7 +35,7 @@ def suppress(
         from sallyport.audit.rules import RULES  # noqa: PLC0415 - the same
         from sallyport.audit.suppressions import SuppressionsError, load_suppressions  # noqa: PLC0415
         from sallyport_cli.aws import Aws, asking  # noqa: PLC0415 - loads boto3
-        from sallyport_cli.strict_yaml import load  # noqa: PLC0415 - loads yaml
+        from sallyport_cli.strict_yaml import parse  # noqa: PLC0415 - loads yaml
 
         if not table:
             raise CommandError(
@@ -44,7 +44,15 @@ def suppress(
                 exit_code=Exit.USAGE,
                 cure="Give --findings-table or SALLYPORT_FINDINGS_TABLE; it is an output of the stack.",
             )
-        document = load(_text(file))
+        parsed = parse(_bytes(file))
+        if parsed.problems:
+            first = parsed.problems[0]
+            raise CommandError(
+                "suppressions-refused",
+                f"Nothing was changed: {file}, line {first.line}: {first.text}.",
+                cure=first.cure,
+            )
+        document = parsed.document
         try:
             found = load_suppressions(document, rules=RULES, today=datetime.now(UTC).date())
         except SuppressionsError as error:
@@ -56,7 +64,7 @@ def suppress(
         with asking(f"write to the findings table {table} (dynamodb:PutItem)"):
             Aws().client("dynamodb").put_item(
                 TableName=table,
-                Item={"pk": {"S": KEY}, "document": {"S": json.dumps(document, default=str)}},
+                Item={"pk": {"S": KEY}, "document": {"S": json.dumps(document)}},
             )
         if json_:
             say_json({"in_force": [one.id for one in found]})
@@ -64,14 +72,13 @@ def suppress(
         say(f"{len(found)} suppression(s) in force within a minute.")
 
 
-def _text(file: Path) -> str:
+def _bytes(file: Path) -> bytes:
     try:
         data = file.read_bytes()
-        if len(data) <= MAX_FILE:
-            return data.decode()
-        why = "it is too large"
     except OSError as error:
         why = error.strerror or "it cannot be read"
-    except UnicodeDecodeError:
-        why = "it is no text"
+    else:
+        if len(data) <= MAX_FILE:
+            return data
+        why = "it is too large"
     raise CommandError("file-unreadable", f"Could not read {file}: {why}.", cure="Give a YAML file.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from local import demo_audit, trail
 from local.deploy import READER_ROLE, client, sallyport
+from local.http_client import ask
 from local.steps import World, wait
 
 NAME = "session-without-record-59"
@@ -72,3 +73,25 @@ def test_what_was_kept_aside_is_brought_back(world: World) -> None:
     said = json.loads(sallyport(["replay", *queues, "--json"], world.cloud.environment()))
     assert said["moved"] >= 1
     wait(lambda: counted(world) == before + 1, "what was brought back was not audited")
+
+
+def test_with_the_findings_table_away_nothing_is_lost_and_nothing_is_double(
+    world: World, faults: str
+) -> None:
+    sqs, queue = client(world.cloud, "sqs"), world.deployment.outputs["EventsQueue"]
+    before = counted(world)
+    sessions = [made(random.randrange(10**6) * 10 + number) for number in range(3)]  # noqa: S311 - no secret
+    # As deployed a message comes again after six minutes; nobody waits so long here.
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "2"})
+    try:
+        table = world.deployment.outputs["FindingsTable"]
+        ask(
+            "POST", f"{faults}/faults", {"fault": "503", "service": "dynamodb", "resource": table, "times": 4}
+        )
+        trail.put(world.cloud, world.deployment, *sessions)
+        wait(lambda: counted(world) == before + len(sessions), "not every session was counted")
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "360"})
+    keys = {one["detail"]["responseElements"]["credentials"]["accessKeyId"] for one in sessions}
+    found = [one for one in demo_audit.findings(world) if one["rule"] == NAME and keys & {*one["dedupe"]}]
+    assert [one["count"] for one in found] == [1] * len(sessions)

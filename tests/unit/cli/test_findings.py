@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from sallyport.adapters.findings_table import FindingsTable
 from sallyport.audit.evaluate import evaluate
 from sallyport.audit.events import Observed, read_event
 from sallyport.audit.finding import Finding
+from sallyport.audit.rules import RULES
+from sallyport.audit.suppressions import load_suppressions
 from sallyport_cli import aws as cli_aws
 from sallyport_cli.failure import CommandError
 from sallyport_cli.findings import since_when
@@ -196,3 +199,45 @@ def test_broken_off_anywhere_nothing_is_lost(dies_at: int) -> None:
 
 def test_an_empty_queue_ends_at_once() -> None:
     assert bring_back(Queues(), "dead", "live", lambda *_: None) == (0, {})
+
+
+SUPPRESSIONS = """
+suppressions:
+  - id: drill
+    rule: session-without-record-59
+    owner: security
+    reason: a drill
+    until: "{until}"
+    about: ["arn:aws:iam::111122223333:role/sallyport/*"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (SUPPRESSIONS.format(until=(datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%d")), 0),
+        (SUPPRESSIONS.format(until="2999-01-01"), 1),
+        ("suppressions: [{}]", 1),
+        ("suppressions: [", 1),
+        ("", 1),
+    ],
+)
+def test_suppressions_are_put_in_force_whole_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, status: int
+) -> None:
+    put: list[dict[str, Any]] = []
+    client = SimpleNamespace(put_item=lambda **arguments: put.append(arguments))
+    monkeypatch.setattr(cli_aws, "Aws", lambda: SimpleNamespace(client=lambda _name: client))
+    file = tmp_path / "suppressions.yaml"
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["suppress", str(file), "--findings-table", "findings"])
+    assert done.exit_code == status, done.output
+    assert len(put) == (1 if status == 0 else 0)
+    if put:
+        document = json.loads(put[0]["Item"]["document"]["S"])
+        assert load_suppressions(document, rules=RULES, today=datetime.now(UTC).date())[0].id == "drill"
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["suppress", str(tmp_path / "none"), "--findings-table", "findings"])
+    assert done.exit_code == 1
