@@ -106,6 +106,21 @@ def test_the_same_thing_twice_is_one_finding_one_alert_and_one_import(cloud: Aud
     assert cloud.counts() == {"event": 1}
 
 
+def test_what_was_taken_costs_one_read_when_it_comes_again(cloud: AuditCloud) -> None:
+    cloud.send("event", BEHIND)
+    cloud.aws.calls.clear()
+    cloud.send("event", BEHIND)
+    assert cloud.aws.calls == ["dynamodb eu-central-1 GetItem"]
+
+
+def test_what_comes_before_its_time_is_put_off_again_and_nobody_is_asked(cloud: AuditCloud) -> None:
+    cloud.send("event", OURS)
+    cloud.aws.calls.clear()
+    cloud.second_looks()
+    assert cloud.aws.calls == ["sqs eu-central-1 SendMessage"]
+    assert len(cloud.later) == 1
+
+
 def test_both_accounts_copies_of_one_call_are_counted_once(cloud: AuditCloud) -> None:
     copies = [assume(user(), MANAGED_ROLE, number=number, sharedEventID="shared-1") for number in (1, 2)]
     cloud.send("event", *copies)

@@ -202,7 +202,12 @@ def test_what_is_no_policy_cannot_be_told(document: object) -> None:
 def test_too_long_or_too_many_cannot_be_told() -> None:
     for document in (json.dumps(t.policy(t.aws("x" * 70_000))), t.policy(*[t.aws(t.FUNCTION)] * 101)):
         assert codes(document) == ["policy-unreadable"]
-    assert codes(t.policy(t.aws([f"{n:012}" for n in range(401)]))) == ["statement-unreadable"]
+    accounts = [f"{n:012}" for n in range(420)]
+    assert codes(t.policy(t.aws(accounts))) == ["policy-unreadable"]
+    assert "policy-unreadable" not in codes(t.policy(t.aws(accounts[:300])))
+    subjects = t.token(t.V1, t.azure([f"5d1f0c9e-{n}" for n in range(900)]))
+    assert codes(t.policy(subjects)) == []
+    assert codes(t.policy(subjects, *[t.aws(accounts[:80])] * 3)) == ["policy-unreadable"]
 
 
 def test_an_unreadable_statement_does_not_hide_the_others() -> None:
@@ -266,3 +271,14 @@ def test_a_condition_that_is_not_understood_leaves_a_doubt() -> None:
         verdicts = {one.code: one.verdict for one in look(t.policy(document), surroundings)}
         assert verdicts[code] is Verdict.CANNOT_TELL
         assert verdicts["condition-unreadable"] is Verdict.CANNOT_TELL
+
+
+def test_what_an_unreadable_statement_could_allow_is_not_said_to_be_lacking() -> None:
+    lacking = {"managed-external-id-missing", "managed-principal-missing", "managed-no-tag-session"}
+    for document, verdict in (
+        ("{", Verdict.CANNOT_TELL),
+        (t.policy({"Effect": "Maybe"}), Verdict.CANNOT_TELL),
+        (t.policy(t.deny("*")), Verdict.WEAK),
+    ):
+        found = {one.code: one.verdict for one in look(document, t.MANAGED)}
+        assert {found[code] for code in lacking} == {verdict}

@@ -21,10 +21,12 @@ MAX_TEXT: Final = 65_536
 """IAM takes 4,096 characters of trust policy beside white space; percent-encoding makes three of one."""
 
 MAX_STATEMENTS: Final = 100
-"""The shortest statement takes 40 of those characters, and each is compared with every Deny."""
+"""The shortest statement takes more than 40 of those characters."""
 
-MAX_PRINCIPALS: Final = 400
-"""The shortest, an account, takes 15 of them. Together with the statements this bounds the work."""
+MAX_WORK: Final = 150_000
+"""Statements, times principals, times principals and expected values: what comparing each with each takes.
+One statement for 300 accounts has 90,000. CloudTrail also has policies that IAM has refused, so whoever may
+call IAM could write one that keeps us busy."""
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
@@ -162,11 +164,12 @@ class Policy:
 
     def _subjects(self, statement: Statement, action: str) -> Iterator[Principal]:
         """Yield whom a statement lets in: of everybody, also those whom a Deny of all others spares."""
-        yield from statement.subjects
+        found = dict.fromkeys(statement.subjects)
         if any(one.value == ANYBODY for one in statement.subjects):
             for other in self.statements:
                 if not other.allows and other.is_all_but and other.has_action(action):
-                    yield from other.principals
+                    found |= dict.fromkeys(other.principals)
+        yield from found
 
     def _left(self, principal: Principal, action: str) -> tuple[Clause, ...] | None:
         """Return what the Deny statements leave to a principal; ``None`` if that is nothing."""
@@ -276,7 +279,16 @@ def read_policy(document: object) -> Policy:
         statement = _statement(one, index, path, gaps, literal=version != _VERSIONS[0])
         if statement is not None:
             found.append(statement)
+    if _work(found) > MAX_WORK:
+        text = "the policy is longer and more entangled than any that IAM would take"
+        return Policy(gaps=(*gaps, _gap("policy-unreadable", None, "Statement", text)))
     return Policy(tuple(found), tuple(gaps))
+
+
+def _work(statements: Sequence[Statement]) -> int:
+    principals = sum(len(one.principals) for one in statements)
+    values = sum(len(test.values) + 1 for one in statements for test in one.tests)
+    return len(statements) * principals * (principals + values)
 
 
 _UNREADABLE: Final = (
@@ -350,7 +362,7 @@ def _principals(document: JsonValue) -> tuple[Principal, ...] | None:
         if not listed:
             return None
         found += [Principal(kind, one) for one in listed]
-    return tuple(dict.fromkeys(found)) if len(found) <= MAX_PRINCIPALS else None
+    return tuple(dict.fromkeys(found))
 
 
 def _tests(document: JsonValue, index: int, gaps: list[Gap], *, literal: bool) -> tuple[Test, ...]:

@@ -52,6 +52,7 @@ def weaknesses(
         organization: its id; empty if nobody has said.
         expected: principals that are meant to come, wherever they are.
     """
+    may_set = {way.principal for way in policy.ways(SET_SOURCE_IDENTITY, "AWS", ANYBODY)}
     for way in policy.ways(ASSUME_ROLE, "AWS", ANYBODY):
         principal = way.principal.value
         if principal == ANYBODY:
@@ -61,7 +62,7 @@ def weaknesses(
             continue
         elif account_of(principal) != account and principal not in expected:
             yield from _foreign(way, org_accounts, organization)
-        yield from _untraceable(policy, way)
+        yield from _untraceable(way, may_set)
 
 
 def _anybody(
@@ -247,8 +248,8 @@ def _not_a_principal(way: Way) -> Weakness:
 # --- tracing --------------------------------------------------------------------------------------
 
 
-def _untraceable(policy: Policy, way: Way) -> Iterator[Weakness]:
-    if not _may(policy, way.principal, SET_SOURCE_IDENTITY):
+def _untraceable(way: Way, may_set: Collection[Principal]) -> Iterator[Weakness]:
+    if not any(is_among(way.principal, one) for one in may_set):
         yield Weakness(
             code="source-identity-impossible",
             severity=Severity.LOW,
@@ -273,11 +274,6 @@ def _untraceable(policy: Policy, way: Way) -> Iterator[Weakness]:
                 path=(*way.statement.path, "Condition", "Null", "sts:SourceIdentity"), value="false"
             ),
         )
-
-
-def _may(policy: Policy, principal: Principal, action: str) -> bool:
-    """Tell whether a principal may make a call by any statement."""
-    return any(is_among(principal, way.principal) for way in policy.ways(action, "AWS", "Service", ANYBODY))
 
 
 def is_among(principal: Principal, others: Principal) -> bool:

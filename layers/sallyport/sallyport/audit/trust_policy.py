@@ -5,7 +5,7 @@ else wrote it: nothing in it makes ``examine`` raise.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sallyport.audit import trust_accounts, trust_managed, trust_oidc, trust_saml, trust_services
@@ -32,6 +32,21 @@ OPEN: Final = frozenset(
     }
 )
 """Codes that mean: somebody may come whom nobody has named."""
+
+
+LACKING: Final = frozenset(
+    {
+        "source-identity-impossible",
+        "anywhere-no-set-source-identity",
+        "anywhere-no-tag-session",
+        "managed-external-id-missing",
+        "managed-issuer-missing",
+        "managed-no-set-source-identity",
+        "managed-no-tag-session",
+        "managed-principal-missing",
+    }
+)
+"""Codes that mean: no statement allows it. A statement that was not understood could."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +84,14 @@ def examine(
     policy = read_policy(document)
     managed = surroundings.managed.get(role)
     found: dict[tuple[str, int | None, str], Weakness] = {}
+    is_partial = any(gap.code != "condition-unreadable" for gap in policy.gaps)
     for one in _weaknesses(policy, account, managed, surroundings):
+        unsure = is_partial and one.code in LACKING
         # One statement can be several ways in for the same principal.
-        found.setdefault((one.code, one.statement, one.subject), one)
+        found.setdefault(
+            (one.code, one.statement, one.subject),
+            replace(one, verdict=Verdict.CANNOT_TELL) if unsure else one,
+        )
     return tuple(sorted(found.values(), key=_worst_first))
 
 

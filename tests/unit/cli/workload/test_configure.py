@@ -183,6 +183,7 @@ def test_wrong_usage_writes_nothing(run: Run, config: Path, aws: Path, words: tu
         'profiles.reader.source = "azure"\n',
         "[profiles]\nreader = {source = 'azure'}\n",
         "not toml\n",
+        '[profiles.other]\nsource = "azure"\naudience = """\n[profiles.reader]\n[x]"""\n',
     ],
 )
 def test_a_file_of_another_make_is_left_alone(run: Run, config: Path, text: str) -> None:
