@@ -226,7 +226,7 @@ class AuditSettings:
             later_queue=_required(env, "SALLYPORT_LATER_QUEUE"),
             dead_letter_queue=_required(env, "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE"),
             events_dead_letter_queue=_required(env, "SALLYPORT_EVENTS_DEAD_LETTER_QUEUE"),
-            exchange_roles=_list(env, "SALLYPORT_EXCHANGE_ROLES"),
+            exchange_roles=_roles(env, "SALLYPORT_EXCHANGE_ROLES"),
             exchange_role_ids=_list(env, "SALLYPORT_EXCHANGE_ROLE_IDS"),
             managed_roles=_list(env, "SALLYPORT_MANAGED_ROLES"),
             accounts=_list(env, "SALLYPORT_ACCOUNTS", may_be_empty=True),
@@ -236,6 +236,11 @@ class AuditSettings:
             has_trail=_flag(env, "SALLYPORT_HAS_TRAIL"),
             record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
         )
+
+    @property
+    def partition(self) -> str:
+        """The stack's partition, ``aws`` mostly."""
+        return self.exchange_roles[0].split(":")[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +301,15 @@ def _list(env: Mapping[str, str], name: str, *, may_be_empty: bool = False) -> t
     if not found and not may_be_empty:
         raise ConfigurationError("setting-missing", f"{name} is not set")
     return found
+
+
+def _roles(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    roles = _list(env, name)
+    for role in roles:
+        # Rule 59 compares with these; one that is none would make every session a stranger's.
+        if not re.fullmatch(r"arn:[a-z-]+:iam::[0-9]{12}:role/.+", role):
+            raise ConfigurationError("setting-not-a-role", f"{name} must be ARNs of roles")
+    return roles
 
 
 def _positive(env: Mapping[str, str], name: str) -> int:

@@ -109,7 +109,7 @@ def _ports(settings: AuditSettings, aws: Aws, clock: Callable[[], datetime]) -> 
     trust = TrustItemsTable(dynamodb, settings.trust_table, memory)
     counter, sign_ins = TableCounter(memory), TableSignIns(memory)
     sqs = JsonService(aws.service("sqs", LIMITS), target="AmazonSQS")
-    partition = settings.exchange_roles[0].split(":")[1]
+    partition = settings.partition
 
     def context(now: datetime) -> Context:
         return Context(
@@ -192,7 +192,7 @@ class _Estate:
         return Estate(
             account=one.account,
             region=one.aws.region,
-            partition=one.exchange_roles[0].split(":")[1],
+            partition=one.partition,
             exchange_roles=frozenset(one.exchange_roles),
             exchange_role_ids=frozenset(one.exchange_role_ids),
             managed_roles=one.managed_roles,
