@@ -136,6 +136,13 @@ def test_a_metadata_token_ends_when_it_said(uptime: int, seconds: int) -> None:
     assert hands_out(head(f"{ROLES_PATH}/reader", **{TOKEN_HEADER: token}), uptime) == (uptime < seconds)
 
 
+def test_a_metadata_token_has_one_spelling_only() -> None:
+    tokens = (metadata_token() for _ in range(1_000))
+    token = next(token for token in tokens if "_" in token and "-" in token)
+    for other in (token.replace("_", "/"), token.replace("-", "+"), token + "=", token + "\n"):
+        assert not hands_out(head(f"{ROLES_PATH}/reader", **{TOKEN_HEADER: other}))
+
+
 @given(st.integers(0, 75), st.sampled_from("ABab01-_=+/ "))
 def test_a_changed_metadata_token_is_none(at: int, character: str) -> None:
     token = metadata_token()

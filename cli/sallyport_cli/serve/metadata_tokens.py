@@ -5,12 +5,13 @@ stored. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-met
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
 import re
 from typing import Final
+
+from sallyport.proof import base64url
 
 MIN_SECONDS: Final = 1
 MAX_SECONDS: Final = 21_600
@@ -53,8 +54,8 @@ class MetadataTokens:
         if token is None or len(token) != _TOKEN_CHARS or not token.isascii():
             return False
         try:
-            data = base64.b64decode(token, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
+            data = base64url.decode(token)
+        except ValueError:
             return False
         content, signature = data[: _END_BYTES + _SALT_BYTES], data[_END_BYTES + _SALT_BYTES :]
         if not hmac.compare_digest(signature, self._sign(content)):
