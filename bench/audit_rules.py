@@ -106,6 +106,9 @@ class _Answers:
     def moved(self, _version: str, _when: datetime) -> None:
         return
 
+    def content_digest(self, _version: str, _most: int) -> str | None:
+        return None
+
     def in_force_since(self, _version: str) -> datetime | None:
         return None
 

@@ -1,8 +1,9 @@
 """The demonstration: other people's programs get AWS credentials, and wrong ones do not.
 
 ``demo_tokens`` is about workloads that hold a token, ``demo_certificates`` about servers that hold a
-certificate, ``demo_tenants`` about the users of a SaaS, ``demo_audit`` about what is found. Each step
-says what it does, checks what came of it, and says in a sentence what happened.
+certificate, ``demo_tenants`` about the users of a SaaS, ``demo_audit`` about what is found, and
+``demo_lineage`` about where an access key comes from. Each step says what it does, checks what came of it,
+and says in a sentence what happened, or shows what a command printed.
 """
 
 import sys
@@ -10,7 +11,7 @@ import sys
 from botocore.exceptions import ClientError
 
 from local import cloud as clouds
-from local import demo_audit, demo_certificates, demo_tenants, demo_tokens
+from local import demo_audit, demo_certificates, demo_lineage, demo_tenants, demo_tokens
 from local.cloud import Cloud
 from local.deploy import Deployment, read
 from local.paths import UP
@@ -22,6 +23,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     *demo_certificates.CHAPTERS,
     *demo_tenants.CHAPTERS,
     *demo_audit.CHAPTERS,
+    *demo_lineage.CHAPTERS,
 )
 
 
@@ -37,7 +39,8 @@ def show(world: World, progress: Progress) -> list[str]:
             except (StepError, ClientError, LookupError) as error:
                 failed.append(step.title)
                 sentence = f"{type(error).__name__}: {error}"
-            progress.say(f"  {sentence}")
+            for line in sentence.splitlines():
+                progress.say(f"  {line}")
     return failed
 
 

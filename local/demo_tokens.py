@@ -22,7 +22,19 @@ from local.deploy import BUCKET, AwsClient, client
 from local.entra_directory import AUDIENCE, HOSTILE, PAYROLL, READER, STRANGER
 from local.http_client import ask
 from local.paths import AWS_COMMAND, VENV
-from local.steps import PROGRAM_SECONDS, Chapter, Step, StepError, World, check, explain, program, wait, why
+from local.steps import (
+    PROGRAM_SECONDS,
+    Chapter,
+    Step,
+    StepError,
+    World,
+    check,
+    explain,
+    explanation,
+    program,
+    wait,
+    why,
+)
 
 SESSION = "a-name-of-my-own"
 
@@ -209,7 +221,8 @@ def refused(world: World, token: str, code: str, reason: str, **arguments: objec
         raise StepError("credentials were given")
     said = answer["Error"]
     check(said["Code"] == code, f"the caller was told {said['Code']}: {said['Message']}")
-    record = explain(world, answer["ResponseMetadata"]["RequestId"])
+    world.exchanges.append(answer["ResponseMetadata"]["RequestId"])
+    record = explain(world, world.exchanges[-1])
     told = record.get("reason")
     check(told == reason, f"explain says {told}, not {reason}")
     return f"the caller learned {code}; sallyport explain says {why(record)}"
@@ -237,7 +250,11 @@ def another_audience(world: World) -> str:
 def nobody_we_know(world: World) -> str:
     """A genuine token for us, of an identity in no profile."""
     token = azure_token(world, imds(world), client_id=STRANGER.client_id)
-    return refused(world, token, "AccessDenied", "no-profile-matched")
+    said = refused(world, token, "AccessDenied", "no-profile-matched")
+    told = explanation(world, world.exchanges[-1])
+    check(f"actual   {STRANGER.object_id}" in told, "explain does not show who it was")
+    check("what would have allowed it" in told, "explain does not say what would have allowed it")
+    return f"{said}\n$ sallyport explain {world.exchanges[-1]}\n…\n{told}"
 
 
 def hostile_claim(world: World) -> str:

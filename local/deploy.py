@@ -387,6 +387,8 @@ def local_parameters(cloud: Cloud) -> dict[str, str]:
         "Tracing": "false",
         # The emulator takes the default and never fires such a rule; its own CloudTrail fires none at all.
         "AuditRuleState": "ENABLED",
+        # The fault proxy answers for Security Hub, as strictly as the real one.
+        "ImportToSecurityHub": "true",
         "MakeUserPool": "true",
         "UserPoolCallbackUrls": CALLBACK,
         "UserPoolDomain": f"{STACK}-local",

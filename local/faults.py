@@ -1,7 +1,7 @@
 """The fault proxy: stands between clients and MiniStack, and fails on demand.
 
 Faults are keyed by the service and the Region of the request's SigV4 scope, by the operation, and
-for DynamoDB by the table.
+for DynamoDB and SQS by the table or queue.
 An unsigned STS call has no scope, so STS has one port more per Region. A control port sets faults
 and tells which calls were seen:
 
@@ -11,11 +11,14 @@ and tells which calls were seen:
 ``GET /faults``        the faults in force
 ``POST /faults``       ``{"fault", "service"?, "region"?, "operation"?, "resource"?, "times"?}``
 ``DELETE /faults``     all of them; with a query such as ``?service=sts`` only those
+``GET /security-hub``  what was imported: ``{"findings", "taken": [{"id", "updated_at", "changed"}]}``
 =====================  ==============================================================
 
-A call by which a user of a Cognito pool writes his attributes is answered as ``cognito_rules`` says.
+Security Hub's import of findings is answered as ``security_hub`` says, and a call by which a user of a
+Cognito pool writes his attributes as ``cognito_rules`` does.
 
-Faults: ``reset`` (the connection breaks), ``hang`` (no answer until the fault is cleared),
+Faults: ``reset`` (the connection breaks), ``lost`` (it breaks after the call has had its effect),
+``hang`` (no answer until the fault is cleared), ``garbage`` (200, and a page where an answer should be),
 ``503``, ``RegionDisabledException``, ``accessdenied`` and ``throttle``.
 """
 
@@ -38,7 +41,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from local import cognito_rules, web_identity_answer
+from local import cognito_rules, security_hub, web_identity_answer
 from local.cloud import ACCOUNT, OPERATOR_SECRET, REGION
 from local.loopback import Answer, Request, Server
 
@@ -58,12 +61,14 @@ HANG_POLL_SECONDS = 0.05
 _SCOPE = re.compile(r"Credential=[^/,\s]+/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 _RPC_PATH = re.compile(r"/operation/([A-Za-z]+)$")
 _TABLE = re.compile(rb'"TableName":\s*"([A-Za-z0-9_.-]+)"')
+_QUEUE = re.compile(rb'"QueueUrl":\s*"[^"]*/([A-Za-z0-9_.-]+)"')
 _COGNITO = "AWSCognitoIdentityProviderService."
+IMPORT = "BatchImportFindings"
 _INVOKE_PATH = re.compile(r"^/2015-03-31/functions/[^/]+/invocations$")
 
 
 class Call(NamedTuple):
-    """What a request is for; ``resource`` is a DynamoDB table's name, where there is one."""
+    """What a request is for; ``resource`` is a table's or a queue's name, where there is one."""
 
     service: str
     region: str
@@ -95,13 +100,14 @@ ANSWERS = {
     "accessdenied": (403, "AccessDenied"),
     "throttle": (400, "Throttling"),
 }
-KINDS = frozenset({"reset", "hang", *ANSWERS})
+KINDS = frozenset({"reset", "lost", "hang", "garbage", *ANSWERS})
 
 
 @dataclass
 class Faults:
     """The faults in force and the calls seen; shared by all connections."""
 
+    hub: security_hub.SecurityHub = field(default_factory=security_hub.SecurityHub)
     _faults: list[Fault] = field(default_factory=list)
     _seen: Counter[Call] = field(default_factory=Counter)
     _faulted: Counter[Call] = field(default_factory=Counter)
@@ -128,10 +134,11 @@ class Faults:
 
     def __call__(self, request: Request) -> Answer:
         """Answer the control port."""
+        shown = {"/health": lambda: {"status": "ok"}, "/security-hub": self.hub.shown}
+        if request.method == "GET" and request.path in shown:
+            return Answer(200, shown[request.path]())
         try:
             match request.method, request.path:
-                case "GET", "/health":
-                    return Answer(200, {"status": "ok"})
                 case "GET", "/calls":
                     with self._lock:
                         return Answer(
@@ -266,11 +273,8 @@ class _Connection:
         fault = self._faults.meet(call)
         if fault is not None and not self._fail(fault, call):
             return False, b""
-        if request.headers.get("x-amz-target", "").startswith(_COGNITO):
-            refused = cognito_rules.refusal(call.operation, body or b"", self._pools)
-            if refused is not None:
-                self._client.sendall(_json_error(400, refused.code, refused.text))
-                return False, b""
+        if self._answers_itself(request, call, body or b"", is_lost=fault is not None):
+            return False, b""
         upstream = self._connect()
         head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", request.raw)
         if body is not None:
@@ -281,19 +285,34 @@ class _Connection:
         answer = read_head(upstream)
         while answer is not None and answer.first.split(" ", 2)[1] == "100":
             answer = read_head(upstream, answer.rest)
-        if answer is None:
+        if answer is None or (fault is not None and fault.fault == "lost"):
             raise Broken
         if call.operation == "AssumeRoleWithWebIdentity" and answer.length is not None:
             answer = _corrected(answer, upstream, body or b"")
         whole = self._answer(request, answer, upstream)
         return whole and not request.closes and not answer.closes, left
 
+    def _answers_itself(self, request: Head, call: Call, body: bytes, *, is_lost: bool) -> bool:
+        """Answer what the emulator has not, or takes too easily; returns whether that was so."""
+        if call.operation == IMPORT:
+            status, said = self._faults.hub.import_findings(body)
+            if not is_lost:
+                self._client.sendall(_whole(status, "OK", "application/json", json.dumps(said)))
+            return True
+        if not request.headers.get("x-amz-target", "").startswith(_COGNITO):
+            return False
+        refused = cognito_rules.refusal(call.operation, body, self._pools)
+        if refused is not None:
+            self._client.sendall(_json_error(400, refused.code, refused.text))
+        return refused is not None
+
     def _small_body(self, request: Head) -> tuple[bytes | None, bytes]:
         # The body if it is short enough to be held, and what follows it.
         if request.chunked:
             return None, b""
         length = request.length or 0
-        if length > MAX_FORM_BYTES:
+        imports = request.first.startswith(f"POST {security_hub.PATH} ")
+        if length > (security_hub.MAX_BODY_BYTES if imports else MAX_FORM_BYTES):
             return None, b""
         data = bytearray(request.rest)
         while len(data) < length:
@@ -344,6 +363,11 @@ class _Connection:
         if fault.fault == "reset":
             # Linger of nothing: the kernel answers with RST instead of FIN.
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        if fault.fault == "lost":
+            return True
+        if fault.fault == "garbage":
+            self._client.sendall(_whole(200, "OK", "text/html", "<html>somebody else's page"))
             return False
         self._client.sendall(error_answer(fault.fault, call))
         return False
@@ -413,12 +437,15 @@ def identify(request: Head, body: bytes, sts_region: str | None) -> Call:
         operation = found[1]
     elif _INVOKE_PATH.match(url.path):
         operation = "Invoke"
+    elif service == "securityhub" and url.path == security_hub.PATH:
+        operation = IMPORT
     elif request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         operation = parse_qs(body.decode("latin-1")).get("Action", [method])[0]
     else:
         operation = method
-    table = _TABLE.search(body) if service == "dynamodb" else None
-    return Call(service, region, operation, table[1].decode() if table else "-")
+    named = {"dynamodb": _TABLE, "sqs": _QUEUE}.get(service)
+    resource = named.search(body) if named else None
+    return Call(service, region, operation, resource[1].decode() if resource else "-")
 
 
 # Services that answer in XML (Query and REST-XML protocols); the others speak JSON.

@@ -18,7 +18,7 @@ CHECK_SECONDS = 300
 
 # Folders of Python code, as far as they are there.
 TYPED = ("layers/sallyport/sallyport", "cli/sallyport_cli", "local", "bench")
-TEMPLATES = ("template.yaml", "member-account.yaml", "observability.yaml")
+TEMPLATES = ("template.yaml", "member-account.yaml", "observability.yaml", "queries.yaml")
 
 # What no file of the repository may say: where somebody's packages come from, where somebody's
 # checkout is. The pattern is put together so that it does not find itself.

@@ -4,7 +4,7 @@ import sys
 import time
 
 from local import cloud as clouds
-from local import demo
+from local import demo, demo_lineage
 from local.paths import RUN
 from local.progress import LocalCloudError, Progress, fail, interruptible
 from local.up import bring_up
@@ -20,7 +20,8 @@ def main() -> int:
             try:
                 progress.heading("A local AWS, the local Entra, and the stack")
                 cloud, deployment = bring_up(RUN, progress)
-                failed = demo.show(demo.world_of(cloud, deployment), progress)
+                world = demo.world_of(cloud, deployment)
+                failed = demo.show(world, progress)
             finally:
                 with progress.step("stop everything"):
                     clouds.stop(RUN)
@@ -34,6 +35,7 @@ def main() -> int:
         progress.say(f"The servers' logs are in {RUN.logs}.")
         return 1
     progress.say("Every step did what it should. `make up` keeps the local cloud running to try more.")
+    progress.say(f"The last trace as a page, to open in a browser: {demo_lineage.shown_page(world)}")
     return 0
 
 

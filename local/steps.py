@@ -116,6 +116,14 @@ def explain(world: World, exchange_id: str) -> dict[str, Any]:
             time.sleep(POLL_SECONDS)
 
 
+def explanation(world: World, exchange_id: str) -> str:
+    """Return the end of what ``sallyport explain`` prints of a denial: profile by profile, and the remedy."""
+    variables = world.cloud.environment() | env.variables(world.cloud, world.deployment)
+    said = program([str(VENV / "bin" / "sallyport"), "explain", exchange_id], variables)
+    _, heading, rest = said.partition("profiles looked at\n")
+    return (heading + rest).strip()
+
+
 def why(record: Mapping[str, Any]) -> str:
     """Return a record's reason, and the detail where there is one."""
     detail = record.get("detail")

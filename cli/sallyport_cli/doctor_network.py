@@ -107,7 +107,7 @@ class Way:
         try:
             theirs = parsedate_to_datetime(answer.headers.get("date", ""))
             away = datetime.now(UTC) - theirs
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return "the endpoint's answers have no date to compare with"
         side = "ahead of" if away > timedelta() else "behind"
         seconds = round(abs(away).total_seconds())

@@ -63,8 +63,9 @@ def ending(*, as_json: bool, file: str = "", applies: bool = False) -> Iterator[
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        text = f"This should not have happened: {type(error).__name__}: {error}."
-        cure = f"Please report it; with {_DEBUG}=1 the command shows where it happened."
+        # Nobody has looked at its own words, and they may have a secret in them.
+        text = f"This should not have happened: {type(error).__name__}."
+        cure = f"Please report it; with {_DEBUG}=1 the command shows where, and words that may be secret."
         _report(CommandError("unexpected", text, cure=cure), end)
         raise typer.Exit(Exit.REFUSED) from None
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sallyport_cli.output import shown
+
 if TYPE_CHECKING:
     from sallyport_cli.workload.session import SessionCredentials
 
@@ -82,7 +84,9 @@ def shadowed_by(environment: Mapping[str, str]) -> Sequence[str]:
     if not parser.has_section("default"):
         return ()
     found = [name for name in _CREDENTIAL_KEYS if parser.has_option("default", name)]
-    return [f"{path} has {name} in [default], which AWS's tools prefer to --serve" for name in found[:1]]
+    return [
+        f"{shown(path)} has {name} in [default], which AWS's tools prefer to --serve" for name in found[:1]
+    ]
 
 
 def _cleared(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """``sallyport findings``: what the audit has found."""
 
 import re
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -8,7 +10,7 @@ import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import say, say_json
+from sallyport_cli.output import Line, say, say_json, say_lines, shown
 from sallyport_cli.posture import Level
 from sallyport_cli.tables import say_table
 
@@ -20,8 +22,11 @@ _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 LONGEST: Final = timedelta(days=400)
 """As long as findings are kept by default."""
 
-SHOWN_DIGITS: Final = 8
-"""How much of a finding's id tells it from others in a list."""
+HANG: Final = 10
+"""Where a finding's words begin, behind its severity."""
+
+_SHORT: Final = {"INFORMATIONAL": "INFO"}
+_STYLES: Final = {"CRITICAL": "bold red", "HIGH": "bold red", "MEDIUM": "bold yellow"}
 
 
 def findings(
@@ -108,29 +113,62 @@ def say_findings(found: "list[Kept]", *, left_out: int, unreadable: int, as_json
             }
         )
         return
-    if found:
-        rows = [
-            (
-                f"{one.finding.last_event.astimezone(UTC):%m-%d %H:%M}",
-                one.finding.severity.name.lower(),
-                str(one.finding.count),
-                one.finding.rule_id,
-                _what(one),
-            )
-            for one in found
-        ]
-        say_table(("when (UTC)", "severity", "n", "rule", "what"), rows)
-    else:
+    if not found:
         say("Nothing was found.")
+    elif sys.stdout.isatty():
+        say_lines(_lines(found))
+    else:
+        _say_rows(found)
     if left_out:
+        are = "is" if left_out == 1 else "are"
         say(
-            f"{left_out} less severe or suppressed ones are not shown; --severity and --suppressed show more."
+            f"{left_out} less severe or suppressed {are} not shown; --severity and --suppressed show more.",
+            hang=0,
         )
     if unreadable:
-        say(f"{unreadable} item(s) of the table cannot be read and are left out.")
+        say(f"{unreadable} item(s) of the table cannot be read and are left out.", hang=0)
+
+
+def _lines(found: "Sequence[Kept]") -> Iterator[Line]:
+    """Yield findings for a terminal: what, about what, when, and where it says what to do."""
+    for one in found:
+        finding = one.finding
+        severity = finding.severity.name
+        yield Line(
+            f"{_SHORT.get(severity, severity):<{HANG - 1}} {shown(finding.title)}",
+            _STYLES.get(severity, "bold"),
+            HANG,
+        )
+        facts = [
+            f"{finding.last_event.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            f"{finding.count} times" if finding.count > 1 else "",
+            "" if finding.ended is None else f"ended {finding.ended.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            f"suppressed by {finding.suppressed_by}" if finding.suppressed_by else "",
+            finding.runbook,
+        ]
+        for text in (", ".join(finding.dedupe), " · ".join(fact for fact in facts if fact)):
+            yield Line(f"{'':<{HANG}}{shown(text)}", "", HANG)
+        yield Line("")
+
+
+def _say_rows(found: "Sequence[Kept]") -> None:
+    """Print findings for a pipe: one line each."""
+    rows = [
+        (
+            f"{one.finding.last_event.astimezone(UTC):%m-%d %H:%M}",
+            one.finding.severity.name.lower(),
+            str(one.finding.count),
+            one.finding.rule_id,
+            _what(one),
+        )
+        for one in found
+    ]
+    say_table(("when (UTC)", "severity", "n", "rule", "what"), rows)
 
 
 def _what(one: "Kept") -> str:
     finding = one.finding
     said = f"{finding.title}: {', '.join(finding.dedupe)}"
+    if finding.ended is not None:
+        said = f"{said} (ended {finding.ended.astimezone(UTC):%m-%d %H:%M})"
     return f"{said} (suppressed by {finding.suppressed_by})" if finding.suppressed_by else said

@@ -64,7 +64,11 @@ app.command(
 )(findings.findings)
 app.command(
     name="replay",
-    epilog=epilog("sallyport replay", "sallyport replay --from 2h --archive arn:… --bus arn:…"),
+    epilog=epilog(
+        "sallyport replay --dry-run",
+        "sallyport replay --from 2026-11-20T10:00Z --to 2026-11-20T12:00Z",
+        "sallyport replay --trail s3://company-trail --from 14d --region eu-central-1",
+    ),
 )(replay.replay)
 app.command(name="suppress", epilog=epilog("sallyport suppress suppressions.yaml"))(suppress.suppress)
 app.command(name="simulate", epilog=simulate.EXAMPLES)(simulate.simulate)

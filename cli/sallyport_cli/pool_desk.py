@@ -13,13 +13,12 @@ from typing import TextIO
 
 import typer
 
-from sallyport.cognito.load import read_mapping
-from sallyport.cognito.pool_check import Severity, check_pool
+from sallyport.adapters.user_pools import problems
+from sallyport.cognito.pool_check import Severity
 from sallyport.trust.user_pools import POOL
-from sallyport_cli.aws import Aws
+from sallyport_cli.aws import Aws, asking
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import say, shown, waiting
-from sallyport_cli.pool_reading import read_pool
 from sallyport_cli.tag_mapping import TagMapping
 from sallyport_cli.trigger_state import Trigger, read_trigger
 from sallyport_cli.trust_table import Items
@@ -179,37 +178,18 @@ def _which(carried: str | None, wanted: str) -> str:
 def _of_pools(
     aws: Aws, mapping: TagMapping, names: dict[str, str], deployed: Trigger | None
 ) -> Iterator[PoolFinding]:
-    rules = read_mapping(json.loads(mapping.text))
-    client = aws.client("cognito-idp")
-    for pool_id, name in sorted(names.items(), key=lambda pair: pair[1]):
-        if pool_id.partition("_")[0] != aws.region:
-            yield _error(
-                name,
-                "pool-elsewhere",
-                pool_id,
-                f"the pool is not in {aws.region}, and a trigger is in its pool's Region",
-                "Deploy Sallyport in the pool's Region as well, and declare the pool there.",
-            )
-            continue
-        read = read_pool(client, pool_id)
-        if read is None:
-            yield _error(name, "pool-missing", pool_id, "there is no such user pool", "Correct the id.")
-            continue
-        for one in check_pool(
-            rules,
-            pool=read.pool,
-            clients=read.clients,
-            providers=read.providers,
-            trigger_arn=None if deployed is None else deployed.arn,
-        ):
-            yield PoolFinding(
-                pool=name,
-                code=one.code,
-                severity=one.severity.value,
-                subject=one.subject,
-                text=one.text,
-                cure=one.cure,
-            )
+    trigger = None if deployed is None else deployed.arn
+    for name, one in problems(
+        aws.client("cognito-idp"), mapping.text, names, region=aws.region, trigger=trigger, ask=asking
+    ):
+        yield PoolFinding(
+            pool=name,
+            code=one.code,
+            severity=one.severity.value,
+            subject=one.subject,
+            text=one.text,
+            cure=one.cure,
+        )
 
 
 def _error(pool: str, code: str, subject: str, text: str, cure: str) -> PoolFinding:

@@ -92,6 +92,14 @@ def post(
             f"The endpoint {address.authority} did not answer in time.",
             cure="Check the network and the endpoint, and try again.",
         ) from None
+    except UnicodeError:
+        # Of the host: a label that is empty or too long for DNS (RFC 1035 §2.3.4).
+        raise UnreachableError(
+            "endpoint-unreachable",
+            f"{shown(address.host, 100)} cannot be the name of a host.",
+            cure="Check the address for a slip.",
+            again=False,
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreachableError(

@@ -12,11 +12,12 @@ from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import progress, say, say_json, shown, waiting
 
 if TYPE_CHECKING:
+    from sallyport.adapters.account import Organization
     from sallyport.audit.finding import Severity
-    from sallyport.audit.posture import Inventory, Observation, Posture
+    from sallyport.audit.posture import Inventory, Posture
     from sallyport.audit.trust_policy import Surroundings
+    from sallyport.audit.weakness import Observation
     from sallyport_cli.aws import Aws
-    from sallyport_cli.posture_reading import Organization
     from sallyport_cli.trust_table import Items
 
 _T = TypeVar("_T")
@@ -158,13 +159,14 @@ def _items(aws: "Aws", table: str | None) -> "Items":
 
 
 def _organization(aws: "Aws", organization: str, accounts: Iterable[str]) -> "Organization":
-    from sallyport_cli.posture_reading import Organization, read_organization  # noqa: PLC0415 - loads boto3
+    from sallyport.adapters.account import Organization, read_organization  # noqa: PLC0415 - loads boto3
+    from sallyport_cli.posture_reading import reading  # noqa: PLC0415 - the same
 
     named = frozenset(accounts)
     known = Organization()
     if not (organization and named):
         with waiting("asking for the organisation"):
-            known = read_organization(aws.client("organizations"))
+            known = read_organization(aws.client("organizations"), ask=reading)
     if known.accounts is not None or named:
         return Organization(id=organization or known.id, accounts=(known.accounts or frozenset()) | named)
     return Organization(id=organization or known.id)
@@ -185,22 +187,23 @@ def _surroundings(
 
 
 def _inventory(aws: "Aws", account: str, items: "Items", trigger: str | None) -> "Inventory":
+    from sallyport.adapters.account import read_keys, read_roles  # noqa: PLC0415 - loads boto3
     from sallyport.audit.posture import Inventory  # noqa: PLC0415 - not for --help
-    from sallyport_cli.posture_reading import read_keys, read_roles  # noqa: PLC0415 - loads boto3
+    from sallyport_cli.posture_reading import reading  # noqa: PLC0415 - loads boto3
 
     iam = aws.client("iam")
     reasons: dict[str, str] = {}
     with progress("reading roles") as update:
-        roles = _unless_refused(lambda: read_roles(iam, update), reasons, "roles")
+        roles = _unless_refused(lambda: read_roles(iam, update, ask=reading), reasons, "roles")
     with waiting("waiting for IAM's credential report"):
-        keys = _unless_refused(lambda: read_keys(iam), reasons, "keys")
+        keys = _unless_refused(lambda: read_keys(iam, ask=reading), reasons, "keys")
     return Inventory(
         account=account, roles=roles, keys=keys, pools=_pools(aws, items, trigger, reasons), reasons=reasons
     )
 
 
 def _unless_refused(read: Callable[[], _T], reasons: dict[str, str], name: str) -> _T | None:
-    from sallyport_cli.posture_reading import UnreadableError  # noqa: PLC0415 - loads boto3
+    from sallyport.errors import UnreadableError  # noqa: PLC0415 - not for --help
 
     try:
         return read()

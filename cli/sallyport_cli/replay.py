@@ -1,166 +1,204 @@
-"""``sallyport replay``: back to the audit what could not be audited, or what is in the archive."""
+"""``sallyport replay``: back to the audit what it could not take, what is archived, or what a trail wrote."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final
 
 import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.findings import since_when
-from sallyport_cli.output import progress, say, say_json
 
-BATCH: Final = 10
-"""SQS's own limit for one receive."""
-
-VISIBILITY: Final = 300
-"""Seconds for which others do not see what is being brought back; each batch takes a few."""
-
-EMPTY_RECEIVES: Final = 3
-"""SQS may answer with nothing although there is something; so often in a row means that there is not."""
-
-
-class Sqs(Protocol):
-    """The part of boto3's SQS client that is used here."""
-
-    def receive_message(self, **arguments: object) -> dict[str, Any]:
-        """Receive messages."""
-
-    def send_message(self, **arguments: object) -> dict[str, Any]:
-        """Send one message."""
-
-    def delete_message(self, **arguments: object) -> dict[str, Any]:
-        """Delete one message."""
-
-    def get_queue_attributes(self, **arguments: object) -> dict[str, Any]:
-        """Read attributes of a queue."""
+MANAGED_ROLES: Final = "arn:*:iam::*:role/sallyport/*"
+"""The template's own default."""
 
 
 def replay(  # noqa: PLR0913 - a command has as many arguments as options
     *,
-    source: Annotated[
+    start: Annotated[
         str,
         typer.Option(
+            "--from",
+            metavar="WHEN",
+            help="From this time on: 2026-11-20T10:00Z, or 30m, 12h, 7d ago. Replays the archives, or with "
+            "--trail its log files.",
+        ),
+    ] = "",
+    end: Annotated[str, typer.Option("--to", metavar="WHEN", help="Up to this time; by default now.")] = "",
+    trail: Annotated[
+        str,
+        typer.Option(
+            "--trail",
+            metavar="PLACE",
+            help="A trail's log files: s3://bucket/prefix, or a folder with copies.",
+        ),
+    ] = "",
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--account", metavar="ID", help="With --trail: this account alone. May be repeated."),
+    ] = None,
+    regions: Annotated[
+        list[str] | None,
+        typer.Option("--region", metavar="REGION", help="With --trail: this Region alone. May be repeated."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what there is; bring back and send nothing.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the archives are replayed.")
+    ] = True,
+    stack: Annotated[
+        str,
+        typer.Option(
+            "--stack", metavar="NAME", help="Take the names below from this stack's outputs instead."
+        ),
+    ] = "",
+    events_dead: Annotated[
+        str,
+        typer.Option(
+            "--events-dead-letters",
             "--from-queue",
             envvar="SALLYPORT_EVENTS_DEAD_LETTER_QUEUE",
             metavar="URL",
-            help="The dead-letter queue.",
+            help="The dead-letter queue of CloudTrail events.",
         ),
     ] = "",
-    target: Annotated[
+    events_queue: Annotated[
         str,
         typer.Option(
+            "--events-queue",
             "--to-queue",
             envvar="SALLYPORT_EVENTS_QUEUE",
             metavar="URL",
-            help="The queue that feeds the audit.",
+            help="The queue of CloudTrail events.",
         ),
     ] = "",
-    start: Annotated[
-        str, typer.Option("--from", metavar="WHEN", help="Replay the archive of records from this time on.")
+    records_dead: Annotated[
+        str,
+        typer.Option(
+            "--records-dead-letters",
+            envvar="SALLYPORT_AUDIT_DEAD_LETTER_QUEUE",
+            metavar="URL",
+            help="The dead-letter queue of records, and of what was put off.",
+        ),
     ] = "",
-    end: Annotated[str, typer.Option("--to", metavar="WHEN", help="The archive's last time.")] = "",
-    archive: Annotated[
-        str, typer.Option("--archive", metavar="ARN", help="The archive; needed with --from.")
+    records_queue: Annotated[
+        str,
+        typer.Option(
+            "--records-queue", envvar="SALLYPORT_AUDIT_QUEUE", metavar="URL", help="The queue of records."
+        ),
     ] = "",
-    bus: Annotated[
-        str, typer.Option("--bus", metavar="ARN", help="The records bus; needed with --from.")
+    later_queue: Annotated[
+        str,
+        typer.Option(
+            "--later-queue",
+            envvar="SALLYPORT_LATER_QUEUE",
+            metavar="URL",
+            help="The queue of what was put off for a second look.",
+        ),
     ] = "",
+    records_archive: Annotated[
+        str,
+        typer.Option(
+            "--records-archive",
+            envvar="SALLYPORT_RECORDS_ARCHIVE_ARN",
+            metavar="ARN",
+            help="The archive of records.",
+        ),
+    ] = "",
+    events_archive: Annotated[
+        str,
+        typer.Option(
+            "--events-archive",
+            envvar="SALLYPORT_EVENTS_ARCHIVE_ARN",
+            metavar="ARN",
+            help="The archive of CloudTrail events that others forward.",
+        ),
+    ] = "",
+    own_events_archive: Annotated[
+        str,
+        typer.Option(
+            "--own-events-archive",
+            envvar="SALLYPORT_OWN_EVENTS_ARCHIVE_ARN",
+            metavar="ARN",
+            help="The archive of this account's and Region's CloudTrail events.",
+        ),
+    ] = "",
+    managed_roles: Annotated[
+        str,
+        typer.Option(
+            "--managed-roles",
+            envvar="SALLYPORT_MANAGED_ROLES",
+            metavar="ARNS",
+            help="With --trail: patterns of the roles that only the exchange assumes, with commas.",
+        ),
+    ] = MANAGED_ROLES,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
-    """Bring messages back from the dead-letter queue, or replay archived records.
+    """Bring back to the audit what it could not take, or replay archives or a trail's log files.
 
-    The audit knows what it has seen: nothing is counted or alerted twice. Records only ever come by their own
-    rule, so that they are brought back from the archive, and never from a queue.
+    Without --from: both dead-letter queues. The audit knows what it has seen, so that nothing is counted or
+    alerted twice, and a run that was broken off can be run again. docs/replay.md says which way is for what.
     """
     with ending(as_json=json_):
-        from sallyport_cli.aws import Aws  # noqa: PLC0415 - loads boto3
+        given = {
+            "EventsDeadLetterQueue": events_dead,
+            "EventsQueue": events_queue,
+            "AuditDeadLetterQueue": records_dead,
+            "AuditQueue": records_queue,
+            "LaterQueue": later_queue,
+            "RecordsArchiveArn": records_archive,
+            "OwnEventsArchiveArn": own_events_archive,
+            "EventsArchiveArn": events_archive,
+            "ManagedRoles": managed_roles,
+        }
+        now = datetime.now(UTC)
+        span = _span(start, end, now)
+        if not trail and (accounts or regions):
+            raise usage("--account and --region are for --trail.", "Give --trail as well.")
+        if trail and span is None:
+            raise usage("A trail has no beginning.", "Give --from, and --to if it is not to be now.")
+        from sallyport_cli.replay_job import Job  # noqa: PLC0415 - loads boto3
 
-        if start:
-            _archive(Aws().client("events"), archive, bus, start, end, as_json=json_)
-            return
-        if not source or not target:
-            raise CommandError(
-                "no-queue",
-                "The queues are not named.",
-                exit_code=Exit.USAGE,
-                cure="Give --from-queue and --to-queue; both are outputs of the stack.",
-            )
-        client = Aws().client("sqs")
-        with progress("bringing messages back") as update:
-            moved, reasons = bring_back(client, source, target, update)
-        if json_:
-            say_json({"moved": moved, "reasons": reasons})
-            return
-        say(f"{moved} message(s) brought back." if moved else "The dead-letter queue is empty.")
-        for reason, count in sorted(reasons.items()):
-            say(f"  {count} had failed with: {reason}")
+        job = Job(given, stack, now, is_dry=dry_run, as_json=json_)
+        if span is None:
+            job.queues()
+        elif trail:
+            job.trail(trail, span, frozenset(accounts or ()), frozenset(regions or ()))
+        else:
+            job.archives(span, wait=wait)
 
 
-def bring_back(
-    client: Sqs,
-    source: str,
-    target: str,
-    update: Any,  # noqa: ANN401 - a callback
-) -> tuple[int, dict[str, int]]:
-    """Receive, send, delete, in this order: broken off anywhere, a message is twice there and never lost.
+def _span(start: str, end: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return the time to replay; ``None`` if none is given.
 
-    Returns:
-        How many were brought back, and how many of them had failed for which reason. At most as many as were
-        there at the beginning: what fails again at once is not taken for new.
+    Raises:
+        CommandError: it is no time, or its end is not after its beginning.
     """
-    from sallyport_cli.aws import asking  # noqa: PLC0415 - loads boto3
-
-    with asking("look into the dead-letter queue (sqs:GetQueueAttributes)"):
-        names = ["ApproximateNumberOfMessages"]
-        there = client.get_queue_attributes(QueueUrl=source, AttributeNames=names)
-    total = int(there["Attributes"]["ApproximateNumberOfMessages"])
-    moved, empty = 0, 0
-    reasons: dict[str, int] = {}
-    while moved < total and empty < EMPTY_RECEIVES:
-        with asking("receive from the dead-letter queue (sqs:ReceiveMessage)"):
-            answer = client.receive_message(
-                QueueUrl=source,
-                MaxNumberOfMessages=min(BATCH, total - moved),
-                VisibilityTimeout=VISIBILITY,
-                MessageAttributeNames=["All"],
-            )
-        messages = answer.get("Messages", [])
-        empty = 0 if messages else empty + 1
-        for one in messages:
-            with asking("send to the audit's queue (sqs:SendMessage)"):
-                client.send_message(QueueUrl=target, MessageBody=one["Body"])
-            with asking("delete from the dead-letter queue (sqs:DeleteMessage)"):
-                client.delete_message(QueueUrl=source, ReceiptHandle=one["ReceiptHandle"])
-            moved += 1
-            said = one.get("MessageAttributes", {}).get("ERROR_CODE", {}).get("StringValue", "unknown")
-            reasons[said] = reasons.get(said, 0) + 1
-            update(moved, total)
-    return moved, reasons
+    if not start:
+        if end:
+            raise usage("--to has no --from.", "Give --from as well.")
+        return None
+    first, last = moment(start, now, "--from"), moment(end, now, "--to") if end else now
+    if first >= last:
+        raise usage("--to is not later than --from.", "Give an earlier --from, or a later --to.")
+    return first, last
 
 
-def _archive(client: Any, archive: str, bus: str, start: str, end: str, *, as_json: bool) -> None:  # noqa: ANN401, PLR0913
-    from sallyport_cli.aws import asking  # noqa: PLC0415 - loads boto3
+def moment(text: str, now: datetime, option: str) -> datetime:
+    """Return the time that an option means, in UTC.
 
-    now = datetime.now(UTC)
-    first, last = since_when(start, now), since_when(end, now) if end else now
-    if not archive or not bus or first >= last:
-        raise CommandError(
-            "archive-range",
-            "The archive, the bus or a range of time is missing.",
-            exit_code=Exit.USAGE,
-            cure="Give --archive, --bus, --from and a later --to.",
-        )
-    name = f"sallyport-{now:%Y%m%d%H%M%S}"
-    with asking("start a replay (events:StartReplay)"):
-        client.start_replay(
-            ReplayName=name,
-            EventSourceArn=archive,
-            EventStartTime=first,
-            EventEndTime=last,
-            Destination={"Arn": bus},
-        )
-    if as_json:
-        say_json({"replay": name, "from": first.isoformat(), "to": last.isoformat()})
-        return
-    say(f"The replay {name} has begun; records reach the audit within minutes.")
+    Raises:
+        CommandError: it is neither a span nor a time.
+    """
+    try:
+        return since_when(text, now).astimezone(UTC)
+    except (CommandError, OverflowError):
+        raise usage(
+            f"{option} is neither a span nor a time.", "Give 30m, 12h, 7d, or 2026-11-20T12:00Z."
+        ) from None
+
+
+def usage(text: str, cure: str) -> CommandError:
+    """Return the error of a wrong use."""
+    return CommandError("usage", text, exit_code=Exit.USAGE, cure=cure)

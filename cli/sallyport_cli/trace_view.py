@@ -1,8 +1,9 @@
-"""A trace as a tree of lines: on a terminal within 80 columns, into a pipe never folded.
+"""A trace as a tree of lines: folded where a terminal ends, into a pipe never.
 
 Everything in a trace was written by somebody else, so that all of it passes ``audit.display``.
 """
 
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -10,10 +11,16 @@ from unicodedata import east_asian_width
 
 from sallyport.audit.lineage_tree import End, Root, Row, Step, Trace
 from sallyport.audit.lineage_words import ENDS, facts, omission, title, verdict
-from sallyport_cli.output import NAME_WIDTH, WIDTH, Line, shown
+from sallyport_cli.output import NAME_WIDTH, Line, shown
 
 _MAX_BARS: Final = 10
 """Levels that are drawn. Deeper ones leave no room for what is said of them, and say their depth."""
+
+_NARROWEST: Final = 60
+"""Columns below which a tree is none any more; a terminal that has fewer folds for itself."""
+
+_WIDEST: Final = 120
+"""Columns beyond which the eye does not find the next line."""
 
 _STYLES: Final = {End.OUTSIDE: "bold green", End.BROKEN: "bold red", End.CYCLE: "bold red"}
 
@@ -23,10 +30,10 @@ def lines(trace: Trace, *, width: int | None = None) -> Iterator[Line]:
 
     Args:
         trace: as ``tree`` made it.
-        width: columns to fold at. ``None`` is 80 on a terminal and no folding into a pipe.
+        width: columns to fold at. ``None`` is the terminal's width, within bounds, or a pipe's none.
     """
     if width is None and sys.stdout.isatty():
-        width = WIDTH
+        width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
     style = "bold red" if trace.gaps else "bold green" if trace.arrives else "bold yellow"
     yield from _folded("", "", verdict(trace), width, style)
     if more := omission(trace):

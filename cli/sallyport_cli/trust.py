@@ -64,7 +64,7 @@ TriggerFunction = Annotated[
         "--trigger",
         envvar="SALLYPORT_TRIGGER_FUNCTION",
         metavar="FUNCTION",
-        help="The user pools' trigger, with its alias: the stack's outputs name it.",
+        help="The user pools' trigger: the stack's output TriggerFunction.",
     ),
 ]
 WithoutPoolCheck = Annotated[

@@ -21,6 +21,7 @@ from sallyport_cli.anchor_files import AnchorFiles, read_files
 from sallyport_cli.anchor_warnings import AnchorWarning, of_certificates, of_list, of_tag_left_behind
 from sallyport_cli.crl_check import CheckedList, check_list
 from sallyport_cli.failure import CommandError
+from sallyport_cli.open_file import read_bytes
 from sallyport_cli.strict_yaml import MAX_PROBLEMS, LocatedProblem, Positions, parse
 
 _SHOWN = 2_000
@@ -63,8 +64,7 @@ def read(path: FilePath, limit: int) -> bytes:
         CommandError: the file cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            return stream.read(limit + 1)
+        return read_bytes(path, limit)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the name is not one"
         raise CommandError(

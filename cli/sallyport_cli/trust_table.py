@@ -6,7 +6,6 @@ which names itself (``attempt#…``) and is removed by a later apply; a crash af
 version in force. Items of a version are written once and never changed.
 """
 
-import hashlib
 import json
 import random
 import secrets
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sallyport.trust import digest as trust_digest
 from sallyport.trust.issuer_marks import marks_of
 from sallyport_cli.aws import asking
 from sallyport_cli.failure import CommandError
@@ -141,11 +141,7 @@ class LostRaceError(CommandError):
 
 def content_digest(items: Items) -> str:
     """Return the SHA-256 of all items of a version, whatever their order."""
-    digest = hashlib.sha256()
-    for key in sorted(items):
-        digest.update(json.dumps([key, _text(items[key])]).encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
+    return trust_digest.content_digest({key: _text(document) for key, document in items.items()})
 
 
 def _text(document: Mapping[str, Any]) -> str:

@@ -120,10 +120,11 @@ def refuse_long_term(path: Path, profile: str, *, overwrite: bool) -> None:
     Raises:
         CommandError: it has some.
     """
-    from sallyport_cli.update_profile import UnreadableError, key_of  # noqa: PLC0415 - only here
+    from sallyport_cli.update_file import read_credentials  # noqa: PLC0415 - only here
+    from sallyport_cli.update_profile import UnreadableError, key_of  # noqa: PLC0415 - the same
 
     try:
-        found = key_of(path.read_bytes(), profile)
+        found = key_of(read_credentials(path) or b"", profile)
     except (OSError, UnreadableError):
         # Whoever writes says what is wrong.
         return

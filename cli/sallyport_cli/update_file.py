@@ -1,6 +1,7 @@
 """A shared credentials file that several write: one after the other, and each its whole content at once."""
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,7 +43,7 @@ def change_file(path: Path, change: Change) -> None:
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(real):
             for _ in range(CHANGES):
-                before = _read(real)
+                before = read_credentials(real)
                 if _put(real, before, change(before or b"")):
                     return
     except UnreadableError as error:
@@ -64,8 +65,17 @@ def change_file(path: Path, change: Change) -> None:
     )
 
 
-def _read(path: Path) -> bytes | None:
+def read_credentials(path: Path) -> bytes | None:
+    """Return a shared credentials file; ``None`` if there is none.
+
+    Raises:
+        UnreadableError: it is no plain file, or too large.
+        OSError: it cannot be read.
+    """
     try:
+        # A pipe in its place would be waited for, and could not be written back.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableError("it is no plain file")
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
@@ -87,7 +97,7 @@ def _put(path: Path, before: bytes | None, after: bytes) -> bool:
             stream.write(after)
             stream.flush()
             os.fsync(stream.fileno())
-        if _read(path) != before:
+        if read_credentials(path) != before:
             return False
         temporary.replace(path)
     finally:

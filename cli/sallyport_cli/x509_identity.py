@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from sallyport.model import Secret
 from sallyport.proof.certificates import PublicKey, kind_of, read, usable_key
 from sallyport_cli.failure import CommandError
+from sallyport_cli.open_file import read_bytes
 from sallyport_cli.output import shown
 
 MAX_FILE_BYTES: Final = 1_048_576
@@ -96,8 +97,7 @@ def read_file(path: Path, what: str) -> bytes:
         CommandError: it cannot be read, is empty or much too large.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+        data = read_bytes(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the name is not one"
         raise CommandError(

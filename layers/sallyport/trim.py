@@ -12,12 +12,14 @@ from pathlib import Path
 # Service models that stay, each with its user. A client for any other service fails at once with
 # UnknownServiceError, and tests/contract imports every function with this layer alone.
 SERVICES = {
+    "cloudtrail": "posture looks whether a trail records",
     "cognito-idp": "posture reads user pools",
     "dynamodb": "every table",
     "events": "publish_records puts records on their bus",
     "iam": "posture reads roles and their trust policies",
     "lambda": "an exchange asks refresh_keys for unknown keys",
     "logs": "operators' queries run by scheduled functions",
+    "organizations": "posture asks which accounts are no strangers",
     "s3": "revocation lists and the archive",
     "securityhub": "audit imports findings",
     "sns": "audit publishes alerts",

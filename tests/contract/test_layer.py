@@ -62,8 +62,9 @@ def environment(name: str, *, tracing: bool) -> dict[str, str]:
     given["AWS_REGION"] = given["AWS_DEFAULT_REGION"] = "eu-central-1"
     if "SALLYPORT_STS_REGIONS" in given:
         given["SALLYPORT_STS_REGIONS"] = "eu-central-1"
-    if "SALLYPORT_EXCHANGE_ROLES" in given:
-        given["SALLYPORT_EXCHANGE_ROLES"] = "arn:aws:iam::111122223333:role/sallyport-assume-role"
+    for role in ("SALLYPORT_EXCHANGE_ROLES", "SALLYPORT_ASSUME_ROLE_ROLE", "SALLYPORT_CREATE_SESSION_ROLE"):
+        if role in given:
+            given[role] = "arn:aws:iam::111122223333:role/sallyport-assume-role"
     if "SALLYPORT_DOMAIN_NAME" in given:
         given["SALLYPORT_DOMAIN_NAME"] = ""
     return {key: str(value) for key, value in given.items()}

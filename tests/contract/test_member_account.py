@@ -67,7 +67,7 @@ def test_for_certificates_it_is_the_other_function_and_the_certificate_s_name() 
 
 
 def test_one_of_the_tags_must_be_given() -> None:
-    (assertion,) = load("member-account.yaml")["Rules"]["OneTagAtLeast"]["Assertions"]
+    _, assertion = load("member-account.yaml")["Rules"]["WholeRole"]["Assertions"]
     # Rules know few functions, and these are among them.
     given = [{"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]} for name in ("TenantId", "CommonName")]
     # Where the policies compare the tag, any tenant's will do.
@@ -120,7 +120,7 @@ def test_without_an_issuer_there_is_neither_provider_nor_role() -> None:
             "SallyportRoleArn",
             ["*", "arn:aws:iam::111122223333:root", "arn:aws:iam::*:role/x", "111122223333"],
         ),
-        ("ExternalId", ["", "*", "sallyport:*:*", "sallyport:1", "other:" + GIVEN["ExternalId"][10:]]),
+        ("ExternalId", ["*", "sallyport:*:*", "sallyport:1", "other:" + GIVEN["ExternalId"][10:]]),
     ],
 )
 def test_parameters_take_what_they_are_for(parameter: str, bad: list[str]) -> None:

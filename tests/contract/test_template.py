@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from sallyport.adapters.user_pools import ACTIONS
+from sallyport.audit.asff import MAX_BATCH
 from sallyport.audit.derive import MAX_PATTERN, event_patterns
 from sallyport.cognito.load import MAX_VARIABLE_BYTES, read_mapping
 from sallyport.cognito.pool_check import check_pool
-from tests.support.cloudformation import ROOT, load, resolved
+from tests.support.cloudformation import ROOT, event_pattern, load, resolved
 
 # Everything that there can be, the trigger and a user pool too.
 POOL_ARN = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_ExaMPle01"
@@ -36,7 +38,8 @@ FUNCTIONS = of_type("AWS::Serverless::Function")
 TRIGGER = "PreTokenGenerationFunction"
 ROLES = of_type("AWS::IAM::Role")
 TABLES = of_type("AWS::DynamoDB::Table")
-ALARMS = of_type("AWS::CloudWatch::Alarm")
+# The trigger's calculates, and is looked at by itself.
+ALARMS = {name: one for name, one in of_type("AWS::CloudWatch::Alarm").items() if "MetricName" in one}
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
@@ -57,11 +60,34 @@ def test_a_function_has_a_role_a_log_and_an_alarm_of_its_own(name: str) -> None:
     log = RESOURCES[f"{base}LogGroup"]["Properties"]
     assert log["LogGroupName"] == f"/aws/lambda/{one['FunctionName']}"
     assert log["RetentionInDays"]
-    alarm = ALARMS[f"{base}Alarm"]
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
-    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
+    if name != TRIGGER:
+        alarm = ALARMS[f"{base}Alarm"]
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": name}}]
     roles = [other["Role"] for other in FUNCTIONS.values()]
     assert roles.count(one["Role"]) == 1
+
+
+def test_one_user_without_a_tenant_rings_no_alarm_and_whatever_else_stops_tokens_does() -> None:
+    alarm = RESOURCES["PreTokenGenerationAlarm"]["Properties"]
+    calculated, *metrics = alarm["Metrics"]
+    assert calculated["Expression"] == "FILL(errors, 0) + FILL(throttles, 0) - FILL(refused, 0)"
+    of_function = [{"Name": "FunctionName", "Value": {"Ref": TRIGGER}}]
+    service = GLOBALS["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+    assert {
+        one["Id"]: (
+            one["MetricStat"]["Metric"]["Namespace"],
+            one["MetricStat"]["Metric"]["MetricName"],
+            one["MetricStat"]["Metric"]["Dimensions"],
+        )
+        for one in metrics
+    } == {
+        "errors": ("AWS/Lambda", "Errors", of_function),
+        "throttles": ("AWS/Lambda", "Throttles", of_function),
+        "refused": ("Sallyport", "TokenRefused", [{"Name": "service", "Value": service}]),
+    }
+    assert all(one["ReturnData"] is False and one["MetricStat"]["Stat"] == "Sum" for one in metrics)
+    assert (alarm["Threshold"], alarm["TreatMissingData"]) == (1, "notBreaching")
 
 
 @each_function
@@ -203,12 +229,18 @@ MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
         (LOG, {"log-group:/aws/lambda/${AWS::StackName}-audit:*"}, None),
         (
             {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
-            {"AuditQueue.Arn", "EventsQueue.Arn", "LaterQueue.Arn"},
+            {"AuditQueue.Arn", "EventsQueue.Arn", "LaterQueue.Arn", "ImportsQueue.Arn"},
             None,
         ),
         (
             {"sqs:SendMessage"},
-            {"LaterQueue.Arn", "AuditDeadLetterQueue.Arn", "EventsDeadLetterQueue.Arn"},
+            {
+                "LaterQueue.Arn",
+                "ImportsQueue.Arn",
+                "AuditDeadLetterQueue.Arn",
+                "EventsDeadLetterQueue.Arn",
+                "ImportsDeadLetterQueue.Arn",
+            },
             None,
         ),
         (
@@ -244,6 +276,42 @@ MAY: dict[str, list[tuple[set[str], set[str], Any]]] = {
 }
 
 
+MAY["PostureRole"] = [
+    (LOG, {"log-group:/aws/lambda/${AWS::StackName}-posture:*"}, None),
+    # Reads alone, of lists that know no resource.
+    (
+        {
+            "iam:ListRoles",
+            "iam:GetAccountSummary",
+            "iam:GenerateCredentialReport",
+            "iam:GetCredentialReport",
+            "organizations:DescribeOrganization",
+            "organizations:ListAccounts",
+            "cloudtrail:DescribeTrails",
+        },
+        {"*"},
+        None,
+    ),
+    (
+        {"cloudtrail:GetTrailStatus", "cloudtrail:GetEventSelectors"},
+        {"arn:${AWS::Partition}:cloudtrail:*:*:trail/*"},
+        None,
+    ),
+    (
+        {f"cognito-idp:{action}" for action in ACTIONS},
+        {"arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/*"},
+        None,
+    ),
+    ({"dynamodb:GetItem", "dynamodb:Query"}, {"TrustTable.Arn", "${TrustTable.Arn}/index/by_version"}, None),
+    (
+        {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        {"AuditTable.Arn", "FindingsTable.Arn"},
+        None,
+    ),
+    ({"sns:Publish"}, {"Ref"}, None),
+    ({"sqs:SendMessage"}, {"ImportsQueue.Arn"}, None),
+    (XRAY, {"*"}, None),
+]
 MAY["PreTokenGenerationRole"] = [
     (LOG, {"log-group:/aws/lambda/${AWS::StackName}-pre-token-generation:*"}, None)
 ]
@@ -562,6 +630,29 @@ def test_nobody_but_refresh_keys_writes_keys_whatever_their_own_policies_say() -
     assert deny["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(f":{role}")
 
 
+@pytest.mark.parametrize(
+    ("name", "writers"), [("AuditTable", ["audit", "posture"]), ("SessionsTable", ["audit"])]
+)
+def test_nobody_but_the_audit_writes_what_explains_a_session_away(name: str, writers: list[str]) -> None:
+    (deny,) = TABLES[name]["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Principal"], deny["Resource"]) == ("Deny", "*", "*")
+    assert set(deny["Action"]) == EVERY_WRITE
+    spared = deny["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    wanted = [
+        f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{AWS::StackName}}-{one}" for one in writers
+    ]
+    assert (spared if isinstance(spared, list) else [spared]) == wanted
+    assert ROLES["AuditRole"]["RoleName"] == "${AWS::StackName}-audit"
+
+
+def test_nobody_but_rule_and_audit_puts_what_may_be_brought_back_as_a_record() -> None:
+    statements = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (deny,) = (one for one in statements if one.get("Resource") == "AuditDeadLetterQueue.Arn")
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "sqs:SendMessage")
+    spared = {"aws:SourceArn": "RecordsRule.Arn", "aws:PrincipalArn": "AuditRole.Arn"}
+    assert deny["Condition"] == {"ArnNotEquals": spared}
+
+
 def test_nobody_but_exchanges_spends_and_nobody_takes_back_what_was_spent() -> None:
     spend, take_back = TABLES["SpentTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
     assert (spend["Effect"], spend["Principal"]) == ("Deny", "*")
@@ -604,7 +695,7 @@ def test_the_stream_ends_in_a_dead_letter_queue_and_loses_nothing() -> None:
 
 
 def test_the_audit_queue_takes_what_the_records_rule_brings_and_nothing_else() -> None:
-    allow, deny = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allow, deny, _ = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
     assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": "RecordsRule.Arn"}}
     # An identity policy of the account would do without the first; only a denial keeps everybody out.
@@ -653,7 +744,7 @@ def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() 
 # CloudTrail's events
 
 
-MANAGED: Any = {"Fn::Sub": "arn:${AWS::Partition}:iam::*:role${TargetRolePath}*"}
+MANAGED = "arn:${AWS::Partition}:iam::*:role/sallyport/*"
 EVENT_RULES = {name: one for name, one in of_type("AWS::Events::Rule").items() if "EventBusName" not in one}
 
 
@@ -661,11 +752,19 @@ def test_the_rules_let_through_what_the_audit_s_rules_look_at() -> None:
     derived = event_patterns([MANAGED])
     titles = {"".join(map(str.capitalize, name.split("-"))) + "Rule": name for name in derived}
     assert set(EVENT_RULES) == set(titles)
-    written = load("template.yaml")["Resources"]
-    for name in EVENT_RULES:
-        pattern = written[name]["Properties"]["EventPattern"]
+    for name, rule in EVENT_RULES.items():
+        pattern = event_pattern(rule)
         assert pattern == derived[titles[name]], f"{name}: see sallyport.audit.derive"
         assert len(json.dumps(pattern, separators=(",", ":"))) <= MAX_PATTERN
+
+
+@pytest.mark.parametrize("more", [[], ["arn:aws:iam::222233334444:role/x/*", "arn:aws:iam::*:role/y"]])
+def test_the_rule_on_sessions_of_managed_roles_sees_those_of_other_paths(more: list[str]) -> None:
+    given = {"MoreTargetRoles": more} if more else {}
+    rules = of_type("AWS::Events::Rule", resolved("template.yaml", **given)["Resources"])
+    pattern = event_pattern(rules["WhereManagedRolesRule"])
+    pattern["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"].sort(key=str)
+    assert pattern == event_patterns([*more, MANAGED])["where-managed-roles"]
 
 
 def test_events_come_by_a_queue_of_their_own_and_a_parameter_says_which() -> None:
@@ -683,11 +782,11 @@ def test_events_come_by_a_queue_of_their_own_and_a_parameter_says_which() -> Non
 def test_each_queue_of_the_audit_feeds_it_and_ends_in_a_dead_letter_queue() -> None:
     events = FUNCTIONS["AuditFunction"]["Events"].values()
     fed = {one["Properties"]["Queue"].removesuffix(".Arn") for one in events if one["Type"] == "SQS"}
-    assert fed == {"AuditQueue", "EventsQueue", "LaterQueue"}
+    assert fed == {"AuditQueue", "EventsQueue", "LaterQueue", "ImportsQueue"}
     for name in fed:
         queue = RESOURCES[name]["Properties"]
         assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS["AuditFunction"]["Timeout"]
-        assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == (120 if name == "ImportsQueue" else 5)
     for one in events:
         assert one["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
@@ -697,6 +796,15 @@ def test_only_the_audit_puts_messages_off() -> None:
     (deny,) = RESOURCES["LaterQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "sqs:SendMessage")
     assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "AuditRole.Arn"}}
+
+
+def test_imports_come_in_batches_as_large_and_as_few_as_security_hub_takes() -> None:
+    imports = FUNCTIONS["AuditFunction"]["Events"]["Imports"]["Properties"]
+    assert imports["BatchSize"] == MAX_BATCH
+    assert imports["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert imports["Enabled"] is True
+    plain = resolved("template.yaml")["Resources"]["AuditFunction"]["Properties"]["Events"]
+    assert plain["Imports"]["Properties"]["Enabled"] is False
 
 
 def test_mails_and_imports_are_for_those_who_ask() -> None:
@@ -879,6 +987,8 @@ def test_the_local_form_leaves_out_only_what_an_emulator_cannot_do() -> None:
         "WebAclMade",
         "RecordsBusPolicy",
         "LaterQueuePolicy",
+        # The emulator's alarms cannot calculate.
+        "PreTokenGenerationAlarm",
         "Observability",
     }
     local_roles = of_type("AWS::IAM::Role", LOCAL["Resources"])

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import botocore.session
@@ -12,15 +11,16 @@ from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
 
 from sallyport.adapters.sts import API_VERSION, assume_role_form, web_identity_form
-from sallyport.adapters.tables import AuditTable, KeysTable, TrustTable
+from sallyport.adapters.tables import KeysTable, TrustTable
 from sallyport.keys import FetchedKeys
 from sallyport.model import Grant, Issuance, Secret, SessionTag
 from sallyport.settings import AwsSettings
 from sallyport.wiring.clients import Aws
 from tests.support import canary, pki
+from tests.support.audit_cloud import AuditCloud
 from tests.support.certificate_world import DEPLOYER, LISTED, CertificateWorld
 from tests.support.certificate_world import LIMITED as HOLDERS_LIMITED
-from tests.support.fake_transport import FakeTable
+from tests.support.rule_samples import load
 from tests.support.sts_client import sts_model
 from tests.support.world import LIMITED, OWN, REGION, World
 
@@ -105,11 +105,22 @@ def test_the_action_of_a_web_identity_is_not_signed() -> None:
     assert sts_model().operation_model("AssumeRoleWithWebIdentity").auth_type == "none"
 
 
+def audited() -> AuditCloud:
+    """The audit's pipeline after a bit of everything: all samples of all rules, imports, and what is kept."""
+    cloud = AuditCloud()
+    for found in load().values():
+        for sample in found.hits:
+            if sample.kind != "trust":
+                cloud.send(sample.kind, *sample.events)
+    cloud.send("event", "{")
+    cloud.imports_due()
+    return cloud
+
+
 @pytest.fixture(scope="module")
 def table_calls() -> list[tuple[Mapping[str, str], dict[str, Any]]]:
     """Headers and arguments of every kind of call that any function makes to a table."""
     world = World()
-    world.aws.tables["audit"] = FakeTable(sort_key=None)
     canary.run(world)
     world.query(RoleArn=LIMITED)
     dynamodb = Aws(AwsSettings(region=REGION), world.aws, lambda: OWN).dynamodb()
@@ -117,7 +128,6 @@ def table_calls() -> list[tuple[Mapping[str, str], dict[str, Any]]]:
     anchors = trust.anchors()
     keys.claim_ask(anchors[0].id, world.now)
     keys.write(FetchedKeys(anchor_id=anchors[0].id, issuer="i", jwks="{}", fetched_at=2**31, source="s"))
-    AuditTable(dynamodb, "audit").count("a", "granted", world.now, timedelta(days=1))
     holders = CertificateWorld()
     holders.keep_list("listed", "root.crl", pki.crl(pki.root()))
     holders.keep_list("listed", "issuing.crl", pki.crl(pki.issuing()))
@@ -127,7 +137,7 @@ def table_calls() -> list[tuple[Mapping[str, str], dict[str, Any]]]:
         (pki.leaf(pki.issuing()), LISTED),
     ):
         assert holders.ask(by, role)["statusCode"] == 201
-    requests = [*world.aws.requests, *holders.aws.requests]
+    requests = [*world.aws.requests, *holders.aws.requests, *audited().aws.requests]
     return [(headers, json.loads(body)) for url, headers, body in requests if "//dynamodb" in url]
 
 
@@ -144,18 +154,21 @@ def test_every_request_to_a_table_is_one_that_dynamodb_takes(
         report = ParamValidator().validate(arguments, model)
         assert not report.has_errors(), report.generate_report()
         seen.add(operation)
-    assert seen == {"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query"}
+    assert seen == {"GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query", "TransactWriteItems"}
 
 
 # Of the names of our attributes those that no expression may use without a placeholder.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
-RESERVED = frozenset({"at", "by", "current", "record", "source"})
+RESERVED = frozenset({"at", "by", "current", "day", "record", "source"})
 
 
 def test_no_expression_uses_a_reserved_word_or_a_placeholder_that_is_not_there(
     table_calls: list[tuple[Mapping[str, str], dict[str, Any]]],
 ) -> None:
-    for _, arguments in table_calls:
+    written = [one for _, arguments in table_calls for one in arguments.get("TransactItems", [])]
+    for arguments in [arguments for _, arguments in table_calls] + [
+        one for w in written for one in w.values()
+    ]:
         text = " ".join(value for name, value in arguments.items() if name.endswith("Expression"))
         words = set(re.findall(r"[:#]?\w+", text))
         assert not {word.lower() for word in words} & RESERVED, text

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from sallyport.adapters.http import HttpResponse
 from sallyport.audit.evaluate import Evaluator
 from sallyport.audit.finding import Severity
 from sallyport.audit.rules import RULES
+from sallyport.trust.digest import content_digest
 from tests.support import audit_cloud
 from tests.support.audit_cloud import AuditCloud
 from tests.support.audit_world import ACCOUNT, MANAGED_ROLE
-from tests.support.fake_transport import answers_503, times, unreachable
+from tests.support.fake_transport import unreachable
 from tests.support.rule_samples.sample import assume, event, exchange, minutes, record, root, user
 from tests.support.world import lines, load_event
 
@@ -40,6 +40,7 @@ def test_a_session_behind_the_exchange_s_back_is_a_finding_an_alert_and_an_impor
     assert alert["TopicArn"] == audit_cloud.TOPIC
     assert alert["Subject"].startswith("Sallyport CRITICAL: ")
     assert MANAGED_ROLE in alert["Message"]
+    assert cloud.imports_due() == []
     (imported,) = cloud.imports(UNEXPLAINED)
     assert imported["Id"].endswith(kept.finding.id)
     assert cloud.counts() == {"event": 1}
@@ -101,6 +102,7 @@ def test_the_same_thing_twice_is_one_finding_one_alert_and_one_import(cloud: Aud
     for _ in range(3):
         assert cloud.send("event", BEHIND, BEHIND) == []
         cloud.restart()
+    cloud.imports_due()
     assert cloud.findings()[UNEXPLAINED].finding.count == 1
     assert (len(cloud.told(UNEXPLAINED)), len(cloud.imports(UNEXPLAINED))) == (1, 1)
     assert cloud.counts() == {"event": 1}
@@ -187,7 +189,8 @@ def test_what_is_no_record_is_not_counted(cloud: AuditCloud, change: dict[str, A
     assert (cloud.counts(), [reason for _, reason in cloud.dead]) == ({}, ["not-a-record"])
 
 
-def test_poison_stays_in_the_queue_while_it_cannot_be_kept_aside(cloud: AuditCloud) -> None:
+def test_poison_stays_in_the_queue_while_it_cannot_be_kept_aside() -> None:
+    cloud = AuditCloud({"security_hub": False})
     cloud.aws.faults["sqs"] = unreachable
     assert cloud.send("event", "{", BEHIND) == [0]
 
@@ -199,56 +202,11 @@ def test_messages_of_other_queues_and_streams_are_refused(cloud: AuditCloud) -> 
     assert cloud.counts() == {}
 
 
-@pytest.mark.parametrize("table", ["audit", "findings", "sessions"])
-@pytest.mark.parametrize("fault", [unreachable, answers_503])
-def test_with_a_table_away_nothing_is_lost_and_nothing_comes_twice(
-    cloud: AuditCloud, table: str, fault: Any
-) -> None:
-    for step in range(1, 12):
-        one = AuditCloud()
-        asked = [0]
-
-        def away(
-            _url: str, body: bytes, _limits: Any, asked: list[int] = asked, step: int = step
-        ) -> HttpResponse | None:
-            # From the n-th question on the table is away, in the middle of whatever was being done.
-            if f'"{table}"'.encode() not in body:
-                return None
-            asked[0] += 1
-            return fault() if asked[0] >= step else None
-
-        one.aws.intercept = away
-        failed = one.send("event", BEHIND)
-        one.aws.intercept = lambda *_: None
-        if failed:
-            assert one.send("event", BEHIND) == []
-        assert one.findings()[UNEXPLAINED].finding.count == 1
-        assert one.counts() in ({"event": 1}, {}), "known and not counted is one too few, never too many"
-        assert 1 <= len(one.told(UNEXPLAINED)) <= 2, "rather twice than never"
-
-
-@pytest.mark.parametrize("service", ["sns", "securityhub"])
-def test_with_nobody_to_tell_the_message_comes_again(cloud: AuditCloud, service: str) -> None:
-    cloud.aws.faults[service] = times(2, unreachable, lambda: cloud.aws.services[service]("", "/", b"{}"))
-    assert cloud.send("event", BEHIND) == [0]
-    assert cloud.counts() == {}
-    del cloud.aws.faults[service]
-    assert cloud.send("event", BEHIND) == []
-    assert (len(cloud.told(UNEXPLAINED)), len(cloud.imports(UNEXPLAINED))) == (1, 1)
-    assert cloud.findings()[UNEXPLAINED].finding.count == 1
-
-
-def test_what_security_hub_refuses_is_tried_again(cloud: AuditCloud) -> None:
-    cloud.refuse = 1
-    assert cloud.send("event", BEHIND) == []
-    assert len(cloud.imports(UNEXPLAINED)) == 1
-    cloud.refuse = 20
-    assert cloud.send("event", assume(user(), MANAGED_ROLE, number=2)) == [0]
-
-
 def test_a_further_event_is_an_update_and_no_second_alert(cloud: AuditCloud) -> None:
     cloud.send("event", BEHIND)
+    cloud.imports_due()
     cloud.send("event", assume(user(), MANAGED_ROLE, number=2, after=minutes(1)))
+    cloud.imports_due()
     assert cloud.findings()[UNEXPLAINED].finding.count == 2
     first, second = cloud.imports(UNEXPLAINED)
     assert first["Id"] == second["Id"]
@@ -262,7 +220,7 @@ def test_an_alert_is_only_for_what_is_severe_enough() -> None:
     cloud.send("event", event("signin", "ConsoleLogin", root(), response={"ConsoleLogin": "Success"}))
     assert cloud.findings()
     assert all(one.finding.severity < Severity.CRITICAL for one in cloud.findings().values())
-    assert (cloud.alerts, cloud.imported) == ([], [])
+    assert (cloud.alerts, cloud.waiting) == ([], [])
     quiet = AuditCloud({"alert_topic": ""})
     quiet.send("event", BEHIND)
     assert (UNEXPLAINED in quiet.findings(), quiet.alerts) == (True, [])
@@ -286,6 +244,7 @@ def test_a_suppressed_finding_is_kept_and_nobody_is_told(cloud: AuditCloud) -> N
     cloud.send("event", BEHIND)
     assert cloud.findings()[UNEXPLAINED].finding.suppressed_by == "drill"
     assert cloud.told(UNEXPLAINED) == []
+    cloud.imports_due()
     assert cloud.imports(UNEXPLAINED)[0]["Workflow"] == {"Status": "SUPPRESSED"}
     # Its day is over: the next event alerts.
     cloud.send("event", assume(user(), MANAGED_ROLE, number=2, after=timedelta(days=1)))
@@ -350,10 +309,28 @@ def test_a_trust_change_without_an_apply_is_waited_for_and_then_critical(cloud: 
 
 
 def test_a_trust_change_that_an_apply_explains_is_none(cloud: AuditCloud) -> None:
-    apply = {"pk": {"S": "apply#v1"}, "version": {"S": "-"}, "digest": {"S": "d"}}
-    cloud.aws.tables["trust"].items["apply#v1", "-"] = apply
-    cloud.change(trust_change(current="v1", digest="d"))
+    facts = {"digest": "d", "content_digest": content_digest({"role#a": "{}"})}
+    items = cloud.aws.tables["trust"].items
+    items["role#a", "v1"] = {"pk": {"S": "role#a"}, "version": {"S": "v1"}, "document": {"S": "{}"}}
+    items["apply#v1", "-"] = {"pk": {"S": "apply#v1"}, "version": {"S": "-"}} | {
+        name: {"S": value} for name, value in facts.items()
+    }
+    cloud.change(trust_change(current="v1", **facts))
     assert (cloud.findings(), cloud.later) == ({}, [])
+
+
+def test_an_item_more_than_was_applied_is_critical(cloud: AuditCloud) -> None:
+    facts = {"digest": "d", "content_digest": content_digest({"role#a": "{}"})}
+    items = cloud.aws.tables["trust"].items
+    for key in ("role#a", "role#planted"):
+        items[key, "v1"] = {"pk": {"S": key}, "version": {"S": "v1"}, "document": {"S": "{}"}}
+    items["apply#v1", "-"] = {"pk": {"S": "apply#v1"}, "version": {"S": "-"}} | {
+        name: {"S": value} for name, value in facts.items()
+    }
+    cloud.change(trust_change(current="v1", **facts))
+    cloud.now += minutes(3)
+    cloud.second_looks()
+    assert cloud.findings()["trust-change-unexplained-64"].finding.severity == Severity.CRITICAL
 
 
 def test_a_heartbeat_is_counted_as_one(cloud: AuditCloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import env, steps
+from local.deploy import client
 from local.paths import ROOT, VENV
 from local.steps import PROGRAM_SECONDS, World
 
@@ -28,6 +29,12 @@ PRINTED = (
         r"reason +no-profile-matched",
         r"✗ StringEquals token:oid: no-match",
         r"what would have allowed it",
+        r"critical +\d+ +trust-change-unexplained-64 .*anchor#mine",
+        r"\d+ sessions?; every one of them goes back to an outside identity",
+        r"outside identity: token d2e3f4a5-b6c7-4d89-8eab-2f3a4b5c6d7e, vouched for by contoso",
+        r"└─ exchange → ASIA\w+  ◀ asked for",
+        r"role +arn:aws:iam::\d+:role/sallyport/team-a-reader",
+        r"The page is in \.local/trace\.html\.",
     ),
     (
         r'"AccessKeyId": *"\w+"',
@@ -35,6 +42,9 @@ PRINTED = (
         r"Certificate revoked \(exchange [0-9a-f]{32}\)",
     ),
 )
+
+# What the page writes into the trust table by hand, to have it found.
+ADDED = "anchor#mine"
 
 # How long exchanges may go on with the version of the trust that they read before.
 FORMER_VERSION_SECONDS = 11
@@ -60,6 +70,9 @@ def checkout(world: World, tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
     finally:
         file.write_bytes(before)
+        client(world.cloud, "dynamodb").delete_item(
+            TableName=operator["SALLYPORT_TRUST_TABLE"], Key={"pk": {"S": ADDED}, "version": {"S": "-"}}
+        )
         steps.program([SALLYPORT, "trust", "rollback", in_force, "--yes", "--allow-widening"], operator)
 
 
@@ -90,3 +103,4 @@ def test_the_commands_of_the_first_page_do_what_it_says(checkout: Path) -> None:
             assert found is not None, f"{pattern} is not in what is left of:\n{done.stdout}"
             rest = rest[found.end() :]
         assert "not found" not in done.stdout
+    assert "d2e3f4a5-b6c7-4d89-8eab-2f3a4b5c6d7e" in (checkout / ".local" / "trace.html").read_text()

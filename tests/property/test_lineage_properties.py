@@ -193,5 +193,5 @@ _ATTRIBUTES = {
 }
 _CLASSES = {
     *("gaps", "picture", "name", "mark", "session", "session asked", "outside", "aws-service"),
-    *("long-term-key", "console-session", "broken", "cycle", "cut"),
+    *("long-term-key", "console-session", "broken", "cycle", "cut", "label", "label wrong"),
 }

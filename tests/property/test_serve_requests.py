@@ -89,7 +89,10 @@ def test_another_host_gets_nothing(one: Head, host: str) -> None:
     assert hands_out(changed(one, host=host)) == (host == "127.0.0.1:9911")
 
 
-@given(GOOD, st.sampled_from(FOREIGN_HEADERS), TEXT)
+PAGES = ("sec-fetch-site", "sec-fetch-mode", "sec-ch-ua", "x-forwarded-for", "x-forwarded-host")
+
+
+@given(GOOD, st.sampled_from([*FOREIGN_HEADERS, *PAGES]), TEXT)
 def test_pages_and_proxies_get_nothing_whatever_they_say(one: Head, name: str, value: str) -> None:
     found = ask(changed(one, **{name: value}))
     assert isinstance(found, Refusal)

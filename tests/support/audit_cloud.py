@@ -1,6 +1,8 @@
 """The audit as deployed, on a cloud in memory: its queues, its tables, a topic and a Security Hub."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -9,19 +11,27 @@ from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
+from local.security_hub import SecurityHub
 from sallyport.adapters.findings_table import Kept, from_item
-from sallyport.adapters.http import HttpResponse
+from sallyport.adapters.http import HttpResponse, Transport
 from sallyport.settings import AuditSettings, AwsSettings
 from sallyport.wiring import auditing
 from tests.support.audit_world import ACCOUNT, EXCHANGE_ROLE, EXCHANGE_ROLE_ID, MEMBER, NOON, REGION
+from tests.support.fake_dynamodb import Crash
 from tests.support.fake_transport import FakeAws, FakeTable
 from tests.support.world import OWN
 
 QUEUES = {
     kind: f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-{name}"
-    for kind, name in (("record", "audit"), ("event", "events"), ("later", "audit-later"))
+    for kind, name in (
+        ("record", "audit"),
+        ("event", "events"),
+        ("later", "audit-later"),
+        ("import", "imports"),
+    )
 }
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:sallyport-alerts"
+POSTURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport-posture"
 STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/trust/stream/2026-11-20T00:00:00.000"
 
 
@@ -38,12 +48,18 @@ def settings(**changes: Any) -> AuditSettings:
         "events_queue_arn": QUEUES["event"],
         "later_queue_arn": QUEUES["later"],
         "later_queue": "https://sqs/later",
+        "imports_queue_arn": QUEUES["import"],
+        "imports_queue": "https://sqs/imports",
         "dead_letter_queue": "https://sqs/dead",
         "events_dead_letter_queue": "https://sqs/events-dead",
+        "imports_dead_letter_queue": "https://sqs/imports-dead",
         "exchange_roles": (EXCHANGE_ROLE,),
         "exchange_role_ids": (EXCHANGE_ROLE_ID,),
         "managed_roles": ("arn:aws:iam::*:role/sallyport/*",),
         "accounts": (ACCOUNT, MEMBER),
+        "anchors_and_profiles": (),
+        "other_source_identities": (),
+        "posture_role": POSTURE_ROLE,
         "alert_topic": TOPIC,
         "alert_from": "HIGH",
         "security_hub": True,
@@ -55,11 +71,17 @@ def settings(**changes: Any) -> AuditSettings:
 
 @dataclass
 class AuditCloud:
-    """Messages in, findings out. ``refuse`` makes Security Hub refuse so many imports."""
+    """Messages in, findings out.
+
+    ``refuse`` makes Security Hub refuse so many imports; ``wrap`` puts something before
+    AWS.
+    """
 
     changes: dict[str, Any] = field(default_factory=dict)
     now: datetime = NOON + timedelta(minutes=1)
     refuse: int = 0
+    wrap: Callable[[Transport], Transport] = lambda transport: transport
+    milliseconds_left: Callable[[], float] = lambda: 60_000
 
     def __post_init__(self) -> None:
         tables = {
@@ -72,14 +94,19 @@ class AuditCloud:
         self.aws.services = {"sqs": self._sqs, "sns": self._sns, "securityhub": self._hub}
         self.dead: list[tuple[str, str]] = []
         self.later: list[dict[str, Any]] = []
+        self.waiting: list[str] = []
         self.alerts: list[dict[str, str]] = []
+        self.hub = SecurityHub()
         self.imported: list[dict[str, Any]] = []
         self.restart()
 
     def restart(self) -> None:
         """Another instance of the function: nothing is left but what is in the tables."""
         self.run = auditing.auditor(
-            settings(**self.changes), transport=self.aws, credentials=lambda: OWN, clock=lambda: self.now
+            settings(**self.changes),
+            transport=self.wrap(self.aws),
+            credentials=lambda: OWN,
+            clock=lambda: self.now,
         )
 
     def send(self, kind: str, *bodies: Any) -> list[int]:
@@ -110,6 +137,16 @@ class AuditCloud:
         waiting, self.later = self.later, []
         return self.send("later", *(one["MessageBody"] for one in waiting))
 
+    def imports_due(self) -> list[str]:
+        """Deliver requests for imports, a hundred at a time; returns those that come again."""
+        asked, self.waiting = self.waiting, []
+        again: list[str] = []
+        for start in range(0, len(asked), 100):
+            batch = asked[start : start + 100]
+            again += [batch[number] for number in self.send("import", *batch)]
+        self.waiting += again
+        return again
+
     def findings(self) -> dict[str, Kept]:
         """All findings, by rule; a rule with several is an error here."""
         found = [from_item(item) for item in self.aws.tables["findings"].items.values() if "finding" in item]
@@ -126,20 +163,16 @@ class AuditCloud:
         return [one for one in self.imported if one["GeneratorId"] == f"sallyport/{rule}"]
 
     def counts(self) -> dict[str, int]:
-        """How many messages were counted, by outcome."""
-        items = self.aws.tables["audit"].items
-        return {
-            key.rpartition("#")[2]: int(item["records"]["N"])
-            for (key, _), item in items.items()
-            if "records" in item
-        }
+        """How many messages were taken, by outcome."""
+        items = self.aws.tables["audit"].items.values()
+        return dict(Counter(item["outcome"]["S"] for item in items if "outcome" in item))
 
     def _deliver(self, records: list[dict[str, Any]]) -> list[int]:
         # As the function answers where all have failed: it raises, and the queue keeps them all.
-        context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+        context: Any = SimpleNamespace(get_remaining_time_in_millis=self.milliseconds_left)
         try:
             answer = self.run({"Records": records}, context)
-        except BatchProcessingError:
+        except (BatchProcessingError, Crash):
             return list(range(len(records)))
         return [int(one["itemIdentifier"]) for one in answer["batchItemFailures"]]
 
@@ -149,6 +182,8 @@ class AuditCloud:
         if message["QueueUrl"].endswith("dead"):
             reason = message["MessageAttributes"]["ERROR_CODE"]["StringValue"]
             self.dead.append((message["MessageBody"], reason))
+        elif message["QueueUrl"].endswith("imports"):
+            self.waiting.append(message["MessageBody"])
         else:
             assert 0 <= message["DelaySeconds"] <= 900
             self.later.append(message)
@@ -156,17 +191,19 @@ class AuditCloud:
 
     def _sns(self, _target: str, _url: str, body: bytes) -> HttpResponse:
         self.alerts.append(dict(parse_qsl(body.decode(), strict_parsing=True)))
-        return HttpResponse(200, b"<PublishResponse/>")
+        return HttpResponse(200, b"<PublishResponse><MessageId>1</MessageId></PublishResponse>")
 
     def _hub(self, _target: str, url: str, body: bytes) -> HttpResponse:
         assert url.endswith("/findings/import")
         findings = json.loads(body)["Findings"]
-        failed = findings[: self.refuse]
-        self.refuse = max(0, self.refuse - len(findings))
-        self.imported += findings[len(failed) :]
-        answer = {
-            "SuccessCount": len(findings) - len(failed),
-            "FailedCount": len(failed),
-            "FailedFindings": [{"Id": one["Id"], "ErrorCode": "InternalError"} for one in failed],
-        }
+        assert len({one["Id"] for one in findings}) == len(findings), "one finding twice in one call"
+        refused, findings = findings[: self.refuse], findings[self.refuse :]
+        self.refuse = max(0, self.refuse - len(refused) - len(findings))
+        self.imported += findings
+        status, answer = 200, {"SuccessCount": 0, "FailedFindings": []}
+        if findings:
+            status, answer = self.hub.import_findings(json.dumps({"Findings": findings}).encode())
+        assert status == 200, answer
+        failed = [{"Id": one["Id"], "ErrorCode": "InternalError"} for one in refused]
+        answer["FailedFindings"] += failed
         return HttpResponse(200, json.dumps(answer).encode())

@@ -35,7 +35,7 @@ ESTATE = Estate(
     exchange_roles=frozenset({EXCHANGE_ROLE}),
     exchange_role_ids=frozenset({EXCHANGE_ROLE_ID}),
     managed_roles=("arn:aws:iam::*:role/sallyport/*",),
-    own_resources=("arn:aws:*:sallyport-*", "arn:aws:*/sallyport-*", "sallyport-*"),
+    own_resources=("*:sallyport-*", "*/sallyport-*", "sallyport-*"),
     accounts=frozenset({ACCOUNT, MEMBER}),
     web_identities={ISSUER: frozenset({"api://sallyport"})},
     other_source_identities=("person-*",),
@@ -125,7 +125,9 @@ class FakeTrust:
         items: Mapping[str, Mapping[str, str]] | None = None,
         entries: Sequence[Mapping[str, str]] = (),
         moved: Mapping[str, datetime] | None = None,
+        held: Mapping[str, str | None] | None = None,
     ) -> None:
+        self.held = dict(held or {})
         self.items = dict(items or {})
         self.entries = list(entries)
         self.moves = dict(moved or {})
@@ -135,6 +137,10 @@ class FakeTrust:
 
     def journal(self, around: datetime) -> Sequence[Mapping[str, str]]:
         return self.entries
+
+    def content_digest(self, version: str, most: int) -> str | None:
+        # What was applied is what is there, unless the test says otherwise.
+        return self.held.get(version, self.items.get(f"apply#{version}", {}).get("content_digest"))
 
     def moved(self, version: str, when: datetime) -> None:
         self.moves.setdefault(version, when)

@@ -1,5 +1,6 @@
 """A template as CloudFormation would see it under given parameters, as far as tests ask."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,11 @@ def load(name: str) -> dict[str, Any]:
     return document
 
 
-def resolved(name: str, **parameters: str) -> dict[str, Any]:
-    """Return a template with its conditions decided and its parameters put in; the rest stays as it is."""
+def resolved(name: str, **parameters: str | list[str]) -> dict[str, Any]:
+    """Return a template with its conditions decided and its parameters put in; the rest stays as it is.
+
+    The value of a list may be given as one, or as a text if it is a single one.
+    """
     document = load(name)
     values = {key: one.get("Default", f"<{key}>") for key, one in document["Parameters"].items()} | parameters
     resolver = _Resolver(values, document.get("Conditions", {}))
@@ -48,6 +52,13 @@ def resolved(name: str, **parameters: str) -> dict[str, Any]:
         {part: document[part] for part in ("Globals", "Resources", "Outputs") if part in document}
     )
     return result
+
+
+def event_pattern(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return the pattern of an event rule, which may be written as a text."""
+    pattern = rule["EventPattern"]
+    found: dict[str, Any] = json.loads(pattern) if isinstance(pattern, str) else pattern
+    return found
 
 
 class _Resolver:

@@ -11,6 +11,10 @@ def matches(pattern: Mapping[str, Any], event: Any) -> bool:
     if not isinstance(event, Mapping):
         return False
     for name, wanted in pattern.items():
+        if name == "$or":
+            if not any(matches(one, event) for one in wanted):
+                return False
+            continue
         found = event.get(name)
         if isinstance(wanted, Mapping):
             if not matches(wanted, found):

@@ -68,3 +68,40 @@ class FakeOrganizations:
         if start + 1 < len(self.accounts):
             page["NextToken"] = str(start + 1)
         return page
+
+
+@dataclass
+class FakeCloudTrail:
+    """Trails of one kind: by default one that records everything, as CloudTrail describes it."""
+
+    is_logging: bool = True
+    selectors: dict[str, Any] = field(
+        default_factory=lambda: {
+            "EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": True}],
+        }
+    )
+    arns: list[str] = field(
+        default_factory=lambda: ["arn:aws:cloudtrail:eu-central-1:111122223333:trail/all"]
+    )
+    refuses: set[str] = field(default_factory=set)
+
+    def _ask(self, operation: str) -> None:
+        if operation in self.refuses:
+            raise refused(operation)
+
+    def describe_trails(self, **arguments: Any) -> dict[str, Any]:
+        self._ask("DescribeTrails")
+        assert arguments == {"includeShadowTrails": True}, (
+            "those of all Regions and of the organisation count"
+        )
+        return {"trailList": [{"TrailARN": arn} for arn in self.arns]}
+
+    def get_trail_status(self, **arguments: Any) -> dict[str, Any]:
+        self._ask("GetTrailStatus")
+        assert arguments["Name"] in self.arns
+        return {"IsLogging": self.is_logging}
+
+    def get_event_selectors(self, **arguments: Any) -> dict[str, Any]:
+        self._ask("GetEventSelectors")
+        assert arguments["TrailName"] in self.arns
+        return self.selectors

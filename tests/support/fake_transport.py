@@ -44,12 +44,22 @@ class FakeTable(FakeDynamoDb):
             item = self.items.setdefault(key, dict(arguments["Key"]))
             values = arguments["ExpressionAttributeValues"]
             names = arguments.get("ExpressionAttributeNames", {})
-            for part in re.split(r"(?=\bSET\b|\bADD\b)", arguments["UpdateExpression"]):
+            for part in re.split(r"(?=\bSET\b|\bADD\b|\bREMOVE\b|\bDELETE\b)", arguments["UpdateExpression"]):
                 kind, _, rest = part.strip().partition(" ")
                 if kind == "SET":
                     for one in rest.split(","):
                         name, _, value = (text.strip() for text in one.partition("="))
                         item[names.get(name, name)] = values[value]
+                elif kind == "REMOVE":
+                    for name in rest.split(","):
+                        item.pop(names.get(name.strip(), name.strip()), None)
+                elif kind == "DELETE":
+                    name, value = rest.split()
+                    left = {*item.get(name, {"SS": []})["SS"]} - {*values[value]["SS"]}
+                    # DynamoDB holds no empty sets.
+                    item.pop(name, None)
+                    if left:
+                        item[name] = {"SS": sorted(left)}
                 elif kind == "ADD":
                     name, value = rest.split()
                     if "SS" in values[value]:
@@ -247,15 +257,19 @@ class FakeAws:
         return HttpResponse(200, json.dumps(answer, default=_on_the_wire).encode())
 
     def _transact(self, writes: list[dict[str, Any]]) -> dict[str, Any]:
-        before = {name: copy.deepcopy(table.items) for name, table in self.tables.items()}
+        before: list[tuple[FakeTable, tuple[str, str], Any]] = []
         try:
             for one in writes:
                 ((kind, write),) = one.items()
                 table = self.tables[write["TableName"]]
+                key = table._key(write.get("Key") or write["Item"])
+                before.append((table, key, copy.deepcopy(table.items.get(key))))
                 {"Put": table.put_item, "Update": table.update_item}[kind](**write)
         except ClientError:
-            for name, items in before.items():
-                self.tables[name].items = items
+            for table, key, item in reversed(before):
+                table.items.pop(key, None)
+                if item is not None:
+                    table.items[key] = item
             raise ClientError({"Error": {"Code": "TransactionCanceledException"}}, "Fake") from None
         return {}
 

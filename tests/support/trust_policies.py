@@ -666,6 +666,48 @@ PAIRS = (
         allow({"Service": ["lambda.amazonaws.com", "logs.eu-central-1.amazonaws.com"]}),
         allow({"Service": ["lambda.amazonaws.com", "ec2.amazonaws.com"]}),
     ),
+    _pair(
+        "a service for a foreign account",
+        "service-for-other-account",
+        allow(
+            {"Service": "scheduler.amazonaws.com"}, condition={"StringEquals": {"aws:SourceAccount": FOREIGN}}
+        ),
+        allow(
+            {"Service": "scheduler.amazonaws.com"}, condition={"StringEquals": {"aws:SourceAccount": FRIEND}}
+        ),
+    ),
+    _pair(
+        "a service for a foreign account's resource",
+        "service-for-other-account",
+        allow(
+            {"Service": "scheduler.amazonaws.com"},
+            condition={"ArnLike": {"aws:SourceArn": f"arn:aws:scheduler:*:{FOREIGN}:schedule/*"}},
+        ),
+        allow(
+            {"Service": "scheduler.amazonaws.com"},
+            condition={"ArnLike": {"aws:SourceArn": f"arn:aws:scheduler:*:{OWN}:schedule/*"}},
+        ),
+    ),
+    _pair(
+        "any service",
+        "principal-unreadable",
+        allow({"Service": "*"}),
+        allow({"Service": "lambda.amazonaws.com"}),
+        UNSURE,
+    ),
+    _pair(
+        "a canonical user",
+        "principal-unreadable",
+        allow({"CanonicalUser": "79a59df900b949e55d96a1e698fbaced"}),
+        aws(FUNCTION),
+        UNSURE,
+    ),
+    _pair(
+        "anybody of a foreign account by a pattern of ARNs",
+        "foreign-account",
+        aws("*", {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{FOREIGN}:role/*"}}),
+        aws("*", {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{OWN}:role/*"}}),
+    ),
     # --- roles that the trust file names
     _pair(
         "managed, no ExternalId",

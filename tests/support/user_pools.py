@@ -115,6 +115,7 @@ class FakeCognito:
     providers: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
             "GlobexLogin": {
+                "ProviderType": "OIDC",
                 "AttributeMapping": {"email": "email"},
                 "ProviderDetails": {"client_secret": "provider-secret-canary"},
             }

@@ -11,6 +11,7 @@ from sallyport.settings import (
     AuditSettings,
     AwsSettings,
     ExchangeSettings,
+    PostureSettings,
     PublishSettings,
     RefreshSettings,
     SessionSettings,
@@ -41,12 +42,18 @@ GOOD = {
     "SALLYPORT_EVENTS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-events",
     "SALLYPORT_LATER_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-audit-later",
     "SALLYPORT_LATER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/l",
+    "SALLYPORT_IMPORTS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-imports",
+    "SALLYPORT_IMPORTS_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/i",
+    "SALLYPORT_IMPORTS_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/id",
     "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/a",
     "SALLYPORT_EVENTS_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/e",
     "SALLYPORT_EXCHANGE_ROLES": "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b",
     "SALLYPORT_EXCHANGE_ROLE_IDS": "AROAONE,AROATWO",
     "SALLYPORT_MANAGED_ROLES": "arn:aws:iam::*:role/sallyport/*,",
     "SALLYPORT_ACCOUNTS": "",
+    "SALLYPORT_POSTURE_ROLE": "arn:aws:iam::111122223333:role/p",
+    "SALLYPORT_ASSUME_ROLE_ROLE": "arn:aws:iam::111122223333:role/a",
+    "SALLYPORT_CREATE_SESSION_ROLE": "arn:aws:iam::111122223333:role/b",
     "SALLYPORT_ALERT_TOPIC": "",
     "SALLYPORT_ALERT_FROM": "HIGH",
     "SALLYPORT_SECURITY_HUB": "false",
@@ -59,7 +66,7 @@ LOCAL = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
     "SALLYPORT_LOCAL_STS_ENDPOINTS": "eu-central-1=http://localhost:1,eu-west-1=http://[::1]:2",
 }
-KINDS = [TokenSettings, SessionSettings, RefreshSettings, PublishSettings, AuditSettings]
+KINDS = [TokenSettings, SessionSettings, RefreshSettings, PublishSettings, AuditSettings, PostureSettings]
 
 
 def reason(read: Callable[[Mapping[str, str]], object], env: Mapping[str, str]) -> str:

@@ -28,14 +28,8 @@ TTL_HEADER: Final = "x-aws-ec2-metadata-token-ttl-seconds"
 TOKEN_HEADER: Final = "x-aws-ec2-metadata-token"  # noqa: S105 - a header's name
 """What instances' metadata service calls them."""
 
-FOREIGN_HEADERS: Final = (
-    "origin",
-    "referer",
-    "sec-fetch-site",
-    "x-forwarded-for",
-    "forwarded",
-    "via",
-)
+FOREIGN_HEADERS: Final = ("origin", "referer", "cookie", "forwarded", "via", "x-real-ip")
+FOREIGN_FAMILIES: Final = ("sec-", "x-forwarded-")
 """What browsers and proxies add, and AWS's clients never send. A page cannot keep its browser from it."""
 
 _HTTP_PORT: Final = 80
@@ -81,7 +75,7 @@ class Answers:
         """
         if head.headers.get("host", "") not in own_names(*own):
             raise Refusal(403, "WrongHost", "Host must be this endpoint's own address.")
-        if any(name in head.headers for name in FOREIGN_HEADERS):
+        if any(name in FOREIGN_HEADERS or name.startswith(FOREIGN_FAMILIES) for name in head.headers):
             raise Refusal(403, "NotForBrowsers", "Requests of web pages and through proxies are refused.")
         if head.target == CONTAINER_PATH:
             return self._container(head)

@@ -83,17 +83,30 @@ class Holder:
 
     def start(self) -> None:
         """Keep the credentials fresh from now on, in a thread that ends with the process."""
-        threading.Thread(target=self.run, name="refresh", daemon=True).start()
+        threading.Thread(target=self._run_aside, name="refresh", daemon=True).start()
 
     def run(self) -> None:
-        """Keep the credentials fresh until ``stop``."""
+        """Keep the credentials fresh until ``stop``.
+
+        Raises:
+            CommandError: trying again would do harm, such as lock a token for its wrong PIN.
+        """
         while self._sleep_until_due():
             try:
                 self._ask()
             except CommandError as error:
+                if isinstance(error, ExchangeError) and not error.may_be_repeated:
+                    raise
                 self._tell(_problem(error).sentence)
             except Exception as error:  # noqa: BLE001 - readers must not be left alone
                 self._tell(_unforeseen(error).sentence)
+
+    def _run_aside(self) -> None:
+        try:
+            self.run()
+        except CommandError as error:
+            # What there is can be used until it ends.
+            self._tell(f"{_problem(error).sentence} It is not tried again until the command is started anew.")
 
     def stop(self) -> None:
         """Let ``run`` and whoever waits come back."""

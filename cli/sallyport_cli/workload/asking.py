@@ -260,7 +260,7 @@ def _skew(answer: Answer, now: datetime) -> str:
 def _date(answer: Answer) -> datetime | None:
     try:
         found = parsedate_to_datetime(answer.headers.get("date", ""))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     # A date without a zone is not one that RFC 9110 §5.6.7 allows.
     return found if found.tzinfo is not None else None

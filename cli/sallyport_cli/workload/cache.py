@@ -46,9 +46,9 @@ PAUSE_MS: Final = 30_000
 """How long nobody tries again after a renewal that failed while credentials are still valid: an endpoint
 that is away must not cost every call its timeouts."""
 
-LEFT_OVER: Final = {folders.HALF_WRITTEN: 600, ENDING: 86_400}
+LEFT_OVER: Final = {folders.HALF_WRITTEN: 600, ENDING: 86_400, folders.SESSION: 86_400}
 """Seconds. A file that is half-written for so long is one that somebody was killed over. What profiles
-said a day ago is either written again or not wanted any more."""
+said a day ago is either written again or not wanted any more, and every session has ended by then."""
 
 Say = Callable[[str], None]
 Clock = Callable[[], datetime]
@@ -142,7 +142,7 @@ class Cache:
                     os.unlink(folders.file_name(key), dir_fd=folder)
             return self._stand_in(valid, error)
         _forget_failure(lock)
-        for one in {key, wish.key_afterwards()}:
+        for one in wish.keys_afterwards():
             self._keep(one, folder, wish, found, _ms(clock()))
         return found
 

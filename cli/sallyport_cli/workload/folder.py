@@ -20,6 +20,9 @@ _FOLDER = os.O_RDONLY | _NO_LINKS | getattr(os, "O_DIRECTORY", 0)
 HALF_WRITTEN = ".new"
 """How files end until they are whole."""
 
+SESSION = ".session"
+"""How files with credentials end."""
+
 # Without O_NONBLOCK a pipe of that name would wait for a writer.
 _FILE = os.O_RDONLY | _NO_LINKS | getattr(os, "O_NONBLOCK", 0)
 
@@ -85,7 +88,7 @@ def read_entry(folder: int, key: str) -> Entry | None:
 
 def file_name(key: str) -> str:
     """Return the name of the file with a key's credentials."""
-    return f"{key}.session"
+    return f"{key}{SESSION}"
 
 
 def lock_name(key: str) -> str:

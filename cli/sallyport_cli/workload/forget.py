@@ -13,8 +13,7 @@ from sallyport_cli.output import shown
 from sallyport_cli.workload import folder as folders
 from sallyport_cli.workload.memo import ENDING
 
-_SESSION = ".session"
-_OURS = {_SESSION, ".lock", folders.HALF_WRITTEN, ENDING}
+_OURS = {folders.SESSION, ".lock", folders.HALF_WRITTEN, ENDING}
 
 
 def forget(path: Path, wanted: Mapping[str, str]) -> list[Mapping[str, str]]:
@@ -44,11 +43,11 @@ def forget(path: Path, wanted: Mapping[str, str]) -> list[Mapping[str, str]]:
     try:
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 - through the descriptor
             ending = name[name.rfind(".") :] if "." in name else ""
-            about = _about(folder, name) if ending == _SESSION else {}
+            about = _about(folder, name) if ending == folders.SESSION else {}
             is_wanted = not wanted or (
-                ending == _SESSION and all(about.get(key) == value for key, value in wanted.items())
+                ending == folders.SESSION and all(about.get(key) == value for key, value in wanted.items())
             )
-            if ending in _OURS and is_wanted and _unlink(folder, name) and ending == _SESSION:
+            if ending in _OURS and is_wanted and _unlink(folder, name) and ending == folders.SESSION:
                 gone.append(about)
     except OSError as error:
         raise CommandError(
@@ -71,7 +70,7 @@ def _unlink(folder: int, name: str) -> bool:
 
 
 def _about(folder: int, name: str) -> Mapping[str, str]:
-    entry = folders.read_entry(folder, name.removesuffix(_SESSION))
+    entry = folders.read_entry(folder, name.removesuffix(folders.SESSION))
     try:
         found: Any = None if entry is None else json.loads(entry.about)
     except ValueError:

@@ -4,8 +4,8 @@ A cache that mixed up two identities would give one of them the other's rights, 
 here separates. No mark is a secret; where it comes from something long, it is a digest.
 
 - x509: the certificate's bytes. A renewed one is another identity: one exchange more.
-- token-file: every claim of the token in the file, but for those that each token has anew. The same
-  subject with other groups, another audience or another environment is another identity.
+- token-file: the token itself, whole. Nobody has verified it here: by its claims alone, whoever writes
+  a token with somebody's claims would be handed what that one's verified token was given.
 - azure: the machine and its start, besides the selectors: two machines that share a home directory,
   or were made from one image, have different managed identities under the same settings.
 - cognito: the app client (a setting), and the refresh token's digest where there is one.
@@ -14,8 +14,7 @@ here separates. No mark is a secret; where it comes from something long, it is a
 from __future__ import annotations
 
 import os
-from binascii import Error as Base64Error
-from binascii import a2b_base64
+import stat
 
 from sallyport_cli.workload.digest import digest
 from sallyport_cli.workload.options import AZURE, COGNITO, TOKEN_FILE, X509
@@ -35,18 +34,6 @@ MAX_BYTES = 1_048_576
 CERTIFICATE_VARIABLE = "SALLYPORT_CERTIFICATE_PEM"
 """Where a certificate can be instead of in a file."""
 
-EACH_TOKEN_ANEW = frozenset(
-    {
-        # RFC 7519 §4.1, OpenID Connect Core §2 and §3.1.3.6
-        "exp", "nbf", "iat", "jti", "auth_time", "nonce", "at_hash", "c_hash",
-        # Entra: unique id and opaque values
-        "uti", "aio", "rh", "xms_ftd",
-        # Cognito: of one sign-in or one refresh
-        "event_id", "origin_jti",
-    }
-)  # fmt: skip
-"""Claims that say nothing about who somebody is. All others tell identities apart."""
-
 # Where azure-identity and the hosts it knows find out which identity to be. IDENTITY_HEADER and
 # MSI_SECRET are secrets and not here.
 _AZURE_VARIABLES = (
@@ -59,6 +46,7 @@ _AZURE_VARIABLES = (
     "IMDS_ENDPOINT",
     "MSI_ENDPOINT",
 )
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
 
@@ -70,7 +58,7 @@ def marks(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
             return {"certificate-sha256": _digest_of(named)}
         return {"certificate-sha256": digest(environment.get(CERTIFICATE_VARIABLE, "").encode())}
     if settings.source == TOKEN_FILE:
-        return {"claims-sha256": _claims(_read(settings.get("token-file")))}
+        return {"token-sha256": _digest_of(settings.get("token-file"))}
     if settings.source == AZURE:
         found = {name: environment[name] for name in _AZURE_VARIABLES if environment.get(name)}
         return found | {"boot": (_read(_BOOT) or b"").decode(errors="replace"), "host": os.uname().nodename}
@@ -91,30 +79,6 @@ def key_of(settings: Settings, found: Mapping[str, str]) -> str:
     return digest(b"".join(b"%d:%b," % (len(part), part) for part in parts))
 
 
-def _claims(token: bytes | None) -> str:
-    if token is None:
-        return UNREADABLE
-    import json  # noqa: PLC0415 - only for tokens
-
-    try:
-        payload = token.strip().split(b".")[1]
-        claims = json.loads(a2b_base64(payload.translate(_URL_SAFE) + b"=="))
-    except (IndexError, ValueError, RecursionError, Base64Error):
-        claims = None
-    if not isinstance(claims, dict):
-        # Not a token that can be looked into: then each is its own identity.
-        return digest(token)
-    kept = {name: value for name, value in claims.items() if name not in EACH_TOKEN_ANEW}
-    cluster = kept.get("kubernetes.io")
-    if isinstance(cluster, dict):
-        # A time, set anew with each token.
-        kept["kubernetes.io"] = {name: value for name, value in cluster.items() if name != "warnafter"}
-    return digest(json.dumps(kept, sort_keys=True).encode())
-
-
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-
-
 def _digest_of(path: str | None) -> str:
     data = _read(path)
     return UNREADABLE if data is None else digest(data)
@@ -122,8 +86,18 @@ def _digest_of(path: str | None) -> str:
 
 def _read(path: str | None) -> bytes | None:
     try:
-        with open(path or "", "rb") as stream:  # noqa: PTH123 - pathlib is not for free
-            data = stream.read(MAX_BYTES + 1)
+        # A pipe gives what it holds once, and whoever writes into it notices that it was opened: both are for
+        # whoever needs the thing itself.
+        if not stat.S_ISREG(os.stat(path or "").st_mode):  # noqa: PTH116 - pathlib is not for free
+            return None
+        descriptor = os.open(path or "", _FLAGS)
     except (OSError, ValueError):
         return None
+    try:
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     return data if 0 < len(data) <= MAX_BYTES else None

@@ -13,6 +13,10 @@ TEMPORARY: frozenset[Kind] = frozenset({"unreachable", "throttled", "server"})
 """What says nothing about the identity's rights: the only kinds that valid credentials outlive."""
 
 
+NOT_BY_ITSELF: frozenset[str] = frozenset({"pin-wrong", "pin-locked"})
+"""Reasons for which nothing may try again unasked: a token counts wrong PINs, and locks itself."""
+
+
 class ExchangeError(CommandError):
     """No credentials were had.
 
@@ -41,3 +45,8 @@ class ExchangeError(CommandError):
     def is_temporary(self) -> bool:
         """Whether it says nothing about the identity's rights."""
         return self.kind in TEMPORARY
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether trying again, without anybody having done anything, does no harm."""
+        return self.reason not in NOT_BY_ITSELF

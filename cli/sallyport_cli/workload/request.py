@@ -35,10 +35,18 @@ class Wish:
         """Return the SHA-256 of everything that the credentials depend on, in hexadecimal."""
         return key_of(self.settings, self.marks)
 
-    def key_afterwards(self) -> str:
-        """Return the key as it is now: an exchange may have turned one refresh token into another."""
+    def keys_afterwards(self) -> frozenset[str]:
+        """Return the keys under which what was just issued may be kept.
+
+        Where the files say somebody else now, nobody knows whom the exchange saw, and there are none. Only a
+        refresh token is turned into another by its own use.
+        """
         found = marks(self.settings, os.environ)
-        return self.key() if UNREADABLE in found.values() else key_of(self.settings, found)
+        if found == self.marks:
+            return frozenset({self.key()})
+        if self.settings.source == COGNITO and UNREADABLE not in found.values():
+            return frozenset({self.key(), key_of(self.settings, found)})
+        return frozenset()
 
     @property
     def can_be_kept(self) -> bool:

@@ -44,7 +44,13 @@ class SessionCredentials:
             now: the time here.
             theirs: the time there, if the answer said it.
         """
-        return self if theirs is None else replace(self, ends_here=now + (self.expiration - theirs))
+        if theirs is None:
+            return self
+        try:
+            return replace(self, ends_here=now + (self.expiration - theirs))
+        except OverflowError:
+            # A date so far away says nothing about a clock.
+            return self
 
     def to_credential_process(self) -> dict[str, object]:
         """Return what ``credential_process`` prints.
@@ -120,11 +126,15 @@ class SessionCredentials:
         expiration = datetime.fromisoformat(until)
         if expiration.tzinfo is None:
             raise ValueError("the end has no time zone")
+        try:
+            expiration = expiration.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("the end is outside of time") from None
         return cls(
             access_key_id=access_key_id,
             secret_access_key=Secret(secret),
             session_token=Secret(token),
-            expiration=expiration.astimezone(UTC),
+            expiration=expiration,
             account=account,
             exchange_id=exchange_id,
         )

@@ -88,6 +88,10 @@ class UnavailableError(SallyportError):
     public = "The service is temporarily unable to answer."
 
 
+class UnreadableError(SallyportError):
+    """A part of an account's configuration may not be read, or cannot; the detail says why."""
+
+
 class ConfigurationError(SallyportError):
     """The deployment itself is wrong; a function with this error refuses to start."""
 

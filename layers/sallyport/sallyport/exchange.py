@@ -73,7 +73,7 @@ class Spent(Protocol):
 
 
 class Telemetry(Protocol):
-    """Log and metrics. What is handed over holds no secret."""
+    """Log and metrics; nothing here raises. What is handed over holds no secret."""
 
     def finished(self, fields: Mapping[str, JsonValue], *, level: str) -> None:
         """Log one exchange and count it."""

@@ -194,12 +194,18 @@ class AuditSettings:
     events_queue_arn: str
     later_queue_arn: str
     later_queue: str
+    imports_queue_arn: str
+    imports_queue: str
     dead_letter_queue: str
     events_dead_letter_queue: str
+    imports_dead_letter_queue: str
     exchange_roles: tuple[str, ...]
     exchange_role_ids: tuple[str, ...]
     managed_roles: tuple[str, ...]
     accounts: tuple[str, ...]
+    anchors_and_profiles: tuple[str, ...]
+    other_source_identities: tuple[str, ...]
+    posture_role: str
     alert_topic: str
     alert_from: str
     security_hub: bool
@@ -209,9 +215,6 @@ class AuditSettings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read and check the settings; raises ``ConfigurationError``."""
-        alert_from = _required(env, "SALLYPORT_ALERT_FROM")
-        if alert_from not in SEVERITIES:
-            raise ConfigurationError("alert-from", f"SALLYPORT_ALERT_FROM is one of {', '.join(SEVERITIES)}")
         return cls(
             aws=aws_settings(env),
             account=_required(env, "SALLYPORT_ACCOUNT"),
@@ -224,14 +227,20 @@ class AuditSettings:
             events_queue_arn=_required(env, "SALLYPORT_EVENTS_QUEUE_ARN"),
             later_queue_arn=_required(env, "SALLYPORT_LATER_QUEUE_ARN"),
             later_queue=_required(env, "SALLYPORT_LATER_QUEUE"),
+            imports_queue_arn=_required(env, "SALLYPORT_IMPORTS_QUEUE_ARN"),
+            imports_queue=_required(env, "SALLYPORT_IMPORTS_QUEUE"),
             dead_letter_queue=_required(env, "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE"),
             events_dead_letter_queue=_required(env, "SALLYPORT_EVENTS_DEAD_LETTER_QUEUE"),
+            imports_dead_letter_queue=_required(env, "SALLYPORT_IMPORTS_DEAD_LETTER_QUEUE"),
             exchange_roles=_roles(env, "SALLYPORT_EXCHANGE_ROLES"),
             exchange_role_ids=_list(env, "SALLYPORT_EXCHANGE_ROLE_IDS"),
             managed_roles=_list(env, "SALLYPORT_MANAGED_ROLES"),
             accounts=_list(env, "SALLYPORT_ACCOUNTS", may_be_empty=True),
+            anchors_and_profiles=_list(env, "SALLYPORT_ANCHORS_AND_PROFILES", may_be_empty=True),
+            other_source_identities=_list(env, "SALLYPORT_OTHER_SOURCE_IDENTITIES", may_be_empty=True),
+            posture_role=_required(env, "SALLYPORT_POSTURE_ROLE"),
             alert_topic=env.get("SALLYPORT_ALERT_TOPIC", "").strip(),
-            alert_from=alert_from,
+            alert_from=_severity(env, "SALLYPORT_ALERT_FROM"),
             security_hub=_flag(env, "SALLYPORT_SECURITY_HUB"),
             has_trail=_flag(env, "SALLYPORT_HAS_TRAIL"),
             record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
@@ -241,6 +250,55 @@ class AuditSettings:
     def partition(self) -> str:
         """The stack's partition, ``aws`` mostly."""
         return self.exchange_roles[0].split(":")[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostureSettings:
+    """What ``posture`` needs to know.
+
+    ``alert_topic`` and ``trigger`` (the user pools' trigger, an ARN) may be empty.
+    """
+
+    aws: AwsSettings
+    account: str
+    partition: str
+    audit_table: str
+    findings_table: str
+    trust_table: str
+    imports_queue: str
+    assume_role_role: str
+    create_session_role: str
+    accounts: tuple[str, ...]
+    trigger: str
+    alert_topic: str
+    alert_from: str
+    security_hub: bool
+    has_trail: bool
+    record_days: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the settings; raises ``ConfigurationError``."""
+        (assume_role,) = _roles(env, "SALLYPORT_ASSUME_ROLE_ROLE")
+        (create_session,) = _roles(env, "SALLYPORT_CREATE_SESSION_ROLE")
+        return cls(
+            aws=aws_settings(env),
+            account=_required(env, "SALLYPORT_ACCOUNT"),
+            partition=assume_role.split(":")[1],
+            audit_table=_required(env, "SALLYPORT_AUDIT_TABLE"),
+            findings_table=_required(env, "SALLYPORT_FINDINGS_TABLE"),
+            trust_table=_required(env, "SALLYPORT_TRUST_TABLE"),
+            imports_queue=_required(env, "SALLYPORT_IMPORTS_QUEUE"),
+            assume_role_role=assume_role,
+            create_session_role=create_session,
+            accounts=_list(env, "SALLYPORT_ACCOUNTS", may_be_empty=True),
+            trigger=env.get("SALLYPORT_TRIGGER_FUNCTION", "").strip(),
+            alert_topic=env.get("SALLYPORT_ALERT_TOPIC", "").strip(),
+            alert_from=_severity(env, "SALLYPORT_ALERT_FROM"),
+            security_hub=_flag(env, "SALLYPORT_SECURITY_HUB"),
+            has_trail=_flag(env, "SALLYPORT_HAS_TRAIL"),
+            record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +368,13 @@ def _roles(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         if not re.fullmatch(r"arn:[a-z-]+:iam::[0-9]{12}:role/.+", role):
             raise ConfigurationError("setting-not-a-role", f"{name} must be ARNs of roles")
     return roles
+
+
+def _severity(env: Mapping[str, str], name: str) -> str:
+    value = _required(env, name)
+    if value not in SEVERITIES:
+        raise ConfigurationError("alert-from", f"{name} is one of {', '.join(SEVERITIES)}")
+    return value
 
 
 def _positive(env: Mapping[str, str], name: str) -> int:

@@ -2,12 +2,14 @@
 
 from tests.support.audit_world import (
     ACCOUNT,
+    ANCHOR,
     EXCHANGE_ROLE_ID,
     FOREIGN,
     MANAGED_ROLE,
     MEMBER,
     MEMBER_ROLE,
     NOON,
+    PROFILE,
     FakeSessions,
 )
 from tests.support.rule_samples.federation import web
@@ -54,10 +56,50 @@ def used(**more):
     return event("s3", "PutBucketPolicy", caller, **more)
 
 
+def by_certificate(role_arn: str = MANAGED_ROLE, **more):
+    """A session that IAM Roles Anywhere made, past the exchange."""
+    request = {"trustAnchorArn": ANCHOR, "profileArn": PROFILE, "roleArn": role_arn}
+    answer = {"credentials": {"accessKeyId": ISSUED}, "roleArn": role_arn}
+    caller = {"type": "Unknown", "principalId": "host1"}
+    return event(
+        "rolesanywhere",
+        "CreateSession",
+        caller,
+        request=request,
+        response={"credentialSet": [answer]},
+        **more,
+    )
+
+
+def respelt(raw: dict, **changes):
+    raw["detail"] |= changes
+    return raw
+
+
+def answered_in_vain():
+    """What has both an error and credentials is a session."""
+    return made(error="InternalFailure")
+
+
+def with_many_tags():
+    """A request so long that nothing beyond it may be lost."""
+    raw = made(user(), resources=None)
+    lists = {f"list{n}": [{"key": str(one), "value": "x"} for one in range(99)] for n in range(9)}
+    raw["detail"]["requestParameters"] = lists | raw["detail"]["requestParameters"]
+    return raw
+
+
 def member_copy(principal: str, account: str = ACCOUNT, **more):
     return made(
         other_account(account, principal), target=MEMBER_ROLE, account=MEMBER, sharedEventID="s-1", **more
     )
+
+
+def unreleased():
+    """A record of a session that was made, and whose record could not be put in time."""
+    raw = record()
+    raw["detail"]["outcome"] = "failed"
+    return raw
 
 
 SAMPLES = {
@@ -97,16 +139,36 @@ SAMPLES = {
             one(used()),
             one(used(session="other"), records=(record(),)),
             one(used(source_identity="entra-c2d3"), records=(record(),)),
+            # The service that trades certificates for sessions is not the exchange, whatever records say.
+            one(by_certificate(), records=(record(),)),
+            # However the caller spells the role, and wherever the event names it.
+            one(assume(user(), MANAGED_ROLE.replace("sallyport/team", "Sallyport/Team"))),
+            one(assume(user(), f"arn:aws:iam::{ACCOUNT}:role/other", resources=[{"ARN": MANAGED_ROLE}])),
+            one(with_many_tags()),
+            one(answered_in_vain()),
+            # A time that never comes cannot be waited for.
+            one(respelt(made(), eventTime="2099-01-01T00:00:00Z")),
+            # Issued the other way than the record says.
+            one(made(), records=(record(issuance="web-identity"),)),
+            # Credentials that were never released.
+            one(used(), records=(unreleased(),)),
+            one(used(caller={"type": "Unknown"}, key="ASIAISSUED0000000002"), records=(record(),)),
         ),
         near_misses=(
             one(made(), records=(record(),)),
+            # What was made and not released was made by the exchange nevertheless.
+            one(made(), records=(unreleased(),)),
+            one(by_certificate(f"arn:aws:iam::{ACCOUNT}:role/other")),
+            one(respelt(by_certificate(error="AccessDenied"), responseElements=None)),
+            # Clocks differ, and the record may still come.
+            one(respelt(made(), eventTime="2026-11-20T13:10:00Z")),
             one(made(source_identity=None), records=(record(source_identity=None),)),
             one(web(target=MANAGED_ROLE), records=(record(issuance="web-identity", source_identity=None),)),
             one(member_copy(f"{EXCHANGE_ROLE_ID}:f"), records=(record(role_arn=MEMBER_ROLE),)),
             one(used(), records=(record(),)),
             # The record may still come.
             one(made(), facts={"now": NOON + minutes(1)}),
-            one(made(user(), error="AccessDenied")),
+            one(made(user(), error="AccessDenied", response=None)),
             one(assume(user(), f"arn:aws:iam::{ACCOUNT}:role/other")),
             # A path that only looks like the managed one.
             one(assume(user(), f"arn:aws:iam::{ACCOUNT}:role/x/sallyport-reader")),

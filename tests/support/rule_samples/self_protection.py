@@ -4,6 +4,10 @@ from tests.support.audit_world import ACCOUNT, REGION, TRUST_TABLE
 from tests.support.rule_samples.sample import Samples, denied, event, hollow, one, role
 
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/sallyport-audit"
+TARGETS = [
+    {"id": str(n), "arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:x", "input": "{}", "retryPolicy": {"a": 1, "b": 2}}
+    for n in range(100)
+]
 TRAIL = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/all"
 
 
@@ -31,6 +35,28 @@ SAMPLES = {
                     resources=[{"ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-audit"}],
                 )
             ),
+            # Named by its address, by a part of its ARN, with a path before it, or by the answer alone.
+            one(change("sqs", "PurgeQueue", {"queueUrl": QUEUE})),
+            one(change("logs", "DeleteLogGroup", {"logGroupName": "/aws/lambda/sallyport-audit"})),
+            one(
+                change(
+                    "lambda",
+                    "UpdateFunctionCode20150331v2",
+                    {"functionName": f"{ACCOUNT}:function:sallyport-audit"},
+                )
+            ),
+            one(
+                change(
+                    "lambda",
+                    "UpdateEventSourceMapping20150331",
+                    {"uUID": "0c52f3ab-0000-4000-8000-000000000003", "enabled": False},
+                    response={
+                        "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:sallyport-audit:live"
+                    },
+                )
+            ),
+            # Behind as many others as one request may have.
+            one(change("events", "PutTargets", {"targets": TARGETS, "rule": "sallyport-records"})),
             one(change("iam", "PutRolePolicy", {"roleName": "sallyport-assume-role", "policyName": "x"})),
             one(
                 change(
@@ -46,6 +72,7 @@ SAMPLES = {
             one(change("events", "DisableRule", {"name": "other"})),
             one(change("events", "DescribeRule", {"name": "sallyport-records"})),
             one(change("dynamodb", "DeleteTable", {"tableName": "not-sallyport"})),
+            one(change("sqs", "PurgeQueue", {"queueUrl": QUEUE.replace("sallyport-", "not-sallyport-")})),
         ),
         null_heavy=(one(hollow("events", "DisableRule")), one(denied("sqs", "PurgeQueue"))),
     ),

@@ -2,7 +2,8 @@
 
 import json
 
-from tests.support.audit_world import ACCOUNT, FOREIGN, ISSUER, PROVIDER
+from sallyport.audit.trust_policy import NOTHING_KNOWN
+from tests.support.audit_world import ACCOUNT, ANCHOR, FOREIGN, ISSUER, PROVIDER
 from tests.support.rule_samples.sample import Samples, denied, event, hollow, one, role
 
 SAML = f"arn:aws:iam::{ACCOUNT}:saml-provider/people"
@@ -67,6 +68,10 @@ TRACED = {
     ],
 }
 SERVICE = policy({"Service": "lambda.amazonaws.com"})
+NARROW = {
+    "ArnEquals": {"aws:SourceArn": ANCHOR},
+    "StringEquals": {"aws:PrincipalTag/x509Subject/CN": "host-1"},
+}
 NULLS = (
     one(denied("iam", "CreateRole")),
     one(hollow("iam", "UpdateAssumeRolePolicy")),
@@ -97,6 +102,8 @@ SAMPLES = {
         ),
         near_misses=(
             one(create(oidc(FULL))),
+            # A matter of style, not an opening.
+            one(create(oidc({"StringLike": FULL["StringEquals"]}))),
             one(create(SERVICE)),
             one(create(oidc(None), error="AccessDenied")),
         ),
@@ -187,12 +194,20 @@ SAMPLES = {
             one(create(account(FOREIGN))),
             one(update(policy("*"))),
             one(create(policy({"AWS": ["arn:aws:iam::111122223333:root", "*"]}))),
+            # What cannot be told is not passed over: somebody has to look.
+            one(create("{")),
+            one(create("[" * 9000)),
+            one(create(policy({"AWS": "*"}, condition={"StringMatches": {"aws:PrincipalOrgID": "o-x"}}))),
+            one(create(account(FOREIGN)), facts={"surroundings": NOTHING_KNOWN}),
         ),
         near_misses=(
             one(create(SERVICE)),
             one(create(TRACED)),
             one(create(account(FOREIGN), error="AccessDenied")),
+            # Nobody is let in: who was named is gone, or lacks a permission.
+            one(create(policy({"AWS": "AROAEXAMPLE000000009"}))),
+            one(create(policy({"Service": "rolesanywhere.amazonaws.com"}, condition=NARROW))),
         ),
-        null_heavy=NULLS,
+        null_heavy=(*NULLS[:2], one(create("HIDDEN_DUE_TO_SECURITY_REASONS"))),
     ),
 }

@@ -6,6 +6,7 @@ from tests.support.audit_world import ACCOUNT, NOON, REGION, TRUST_TABLE, FakeTr
 from tests.support.rule_samples.sample import Samples, minutes, one
 
 VERSION = "000007-0a1b2c3d"
+NEXT = "000008-0a1b2c3d"
 FACTS = {
     "sequence": "7",
     "applied_at": "2026-11-20T11:59:00Z",
@@ -16,8 +17,11 @@ FACTS = {
     "summary": "one profile more",
     "base": "000006-00000000",
 }
+LAST = {"current": "000006-00000000", "base": "000005-00000000"}
 POINTER = FACTS | {"current": VERSION}
 APPLIED = {f"apply#{VERSION}": FACTS, "current": POINTER}
+FIRST = {name: value for name, value in POINTER.items() if name != "base"}
+AT_FIRST = {f"apply#{VERSION}": {name: value for name, value in FACTS.items() if name != "base"}}
 STONE = {"by": "x", "at": "2026-11-20T12:00:00Z", "reason": "left"}
 ENTRY = {"action": "disable", "target": "profile#team-a", "at": STONE["at"]}
 
@@ -51,6 +55,13 @@ def change(  # noqa: PLR0913 - one argument for each field that samples vary
         },
         "eventSourceARN": f"{TRUST_TABLE}/stream/2026-11-20T00:00:00.000",
     } | more
+
+
+def typed(kind: str, key: str, before: dict[str, str], after: dict[str, str]):
+    """A change of one attribute, whatever its type."""
+    raw = change(kind, key, before={}, after={})
+    raw["dynamodb"]["OldImage"]["note"], raw["dynamodb"]["NewImage"]["note"] = before, after
+    return raw
 
 
 def known(items: dict[str, dict[str, str]] = APPLIED, **more):
@@ -89,10 +100,42 @@ SAMPLES = {
             one(
                 change("INSERT", "crl#a#list", after={"x": "y"}), **known(entries=({"action": "import-crl"},))
             ),
-            one(change("MODIFY", "current", after=POINTER), **NOTHING),
-            one(change("MODIFY", "current", after=POINTER | {"content_digest": "e" * 64}), **known()),
-            one(change("MODIFY", "current", after=POINTER | {"applied_by": "x"}), **known()),
+            one(change("MODIFY", "current", before=LAST, after=POINTER), **NOTHING),
+            one(
+                change("MODIFY", "current", before=LAST, after=POINTER | {"content_digest": "e" * 64}),
+                **known(),
+            ),
+            one(change("MODIFY", "current", before=LAST, after=POINTER | {"applied_by": "x"}), **known()),
             one(change("REMOVE", "current", before=POINTER), **known()),
+            # An item more than was applied, put there while the apply was under way.
+            one(
+                change("MODIFY", "current", before=LAST, after=POINTER),
+                **known(held={VERSION: "e" * 64}),
+            ),
+            # An older version, with an apply record as good as ever, comes into force once more.
+            one(change("MODIFY", "current", before=POINTER | {"current": NEXT}, after=POINTER), **known()),
+            one(change("INSERT", "current", after=POINTER), **known()),
+            # The version stays, and what exchanges read beside it does not.
+            one(
+                change("MODIFY", "current", before=POINTER, after=POINTER | {"issuers": "x"}),
+                **known(),
+            ),
+            # The table has no time to live, so that nothing in it ends by itself.
+            one(change("REMOVE", "disabled#profile#team-a", before=STONE, **TTL), **known()),
+            # Enabled earlier, and disabled again since.
+            one(
+                change("REMOVE", "disabled#profile#team-a", before=STONE),
+                **known(entries=(ENTRY | {"action": "enable", "at": "2026-11-20T11:59:59Z"},)),
+            ),
+            # No text, or a long one, is as much of an apply record as any other attribute.
+            one(
+                typed("MODIFY", f"apply#{VERSION}", {"B": "AA=="}, {"B": "AB=="}),
+                **known(),
+            ),
+            one(
+                typed("MODIFY", f"apply#{VERSION}", {"S": "x" * 3000}, {"S": "x" * 2999 + "y"}),
+                **known(),
+            ),
             one(change("INSERT", "current#x", after=POINTER), **known()),
             one(change("INSERT", "role#x", version=VERSION, after=DOCUMENT), **NOTHING),
             # An item that comes after its version was complete and in force.
@@ -123,7 +166,9 @@ SAMPLES = {
             one(change("INSERT", "something-else", after={}), **known()),
         ),
         near_misses=(
-            one(change("MODIFY", "current", after=POINTER), **known()),
+            one(change("MODIFY", "current", before=LAST, after=POINTER), **known()),
+            # The first one of all replaces none.
+            one(change("INSERT", "current", after=FIRST), **known(AT_FIRST)),
             one(change("INSERT", "role#x", version=VERSION, after=DOCUMENT), **known(ATTEMPT)),
             one(change("INSERT", "role#x", version=VERSION, after=DOCUMENT), **known(moved={VERSION: NOON})),
             one(change("REMOVE", "role#x", version="000001-00000000", before=DOCUMENT), **known()),
@@ -145,10 +190,16 @@ SAMPLES = {
             one(change("REMOVE", "crl-data#x", version="0001", before={}), **known()),
             one(change("INSERT", "attempt#x", after={"by": "x"}), **known()),
             one(change("INSERT", "journal#x", after=STONE), **known()),
-            one(change("REMOVE", "disabled#profile#team-a", before=STONE, **TTL), **known()),
+            # More than can be counted once more.
+            one(change("MODIFY", "current", before=LAST, after=POINTER), **known(held={VERSION: None})),
+            # The index that lists the items lags behind.
+            one(
+                change("MODIFY", "current", before=LAST, after=POINTER, after_noon=59.9),
+                **known(held={VERSION: "e" * 64}),
+            ),
             # What explains it may be written in the same moment.
             one(
-                change("MODIFY", "current", after=POINTER, after_noon=59.9),
+                change("MODIFY", "current", before=LAST, after=POINTER, after_noon=59.9),
                 **known({}),
             ),
         ),

@@ -1,6 +1,7 @@
 """What the audit tells others, and what it remembers, at the limits of those who take it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,7 +23,7 @@ from sallyport.adapters.audit_memory import (
 from sallyport.adapters.aws import JsonService, SignedService
 from sallyport.adapters.findings_table import FindingsTable
 from sallyport.adapters.http import HttpResponse, TimeLimits
-from sallyport.adapters.security_hub import SecurityHub, batches
+from sallyport.adapters.security_hub import MAX_CALLS, SecurityHub, batches
 from sallyport.audit.events import RecordEvent, read_record
 from sallyport.audit.finding import Finding, Resource, Severity, finding_id, safe
 from sallyport.errors import UnavailableError
@@ -94,7 +95,11 @@ def test_an_alert_is_plain_text_whatever_somebody_wrote(said: str) -> None:
 
 def test_an_alert_goes_to_its_topic_and_a_refusal_is_no_success() -> None:
     sent: list[dict[str, str]] = []
-    answers = [HttpResponse(200, b""), HttpResponse(403, b"")]
+    answers = [
+        HttpResponse(200, b"<MessageId>1</MessageId>"),
+        HttpResponse(403, b""),
+        HttpResponse(200, b"<html>"),
+    ]
 
     def sns(_method: str, _url: str, _headers: Any, body: bytes, _limits: TimeLimits) -> HttpResponse:
         sent.append(dict(parse_qsl(body.decode())))
@@ -103,8 +108,9 @@ def test_an_alert_goes_to_its_topic_and_a_refusal_is_no_success() -> None:
     alert = Alerts(service("sns", sns), "arn:topic")
     alert(made())
     assert (sent[0]["Action"], sent[0]["TopicArn"]) == ("Publish", "arn:topic")
-    with pytest.raises(UnavailableError):
-        alert(made())
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            alert(made())
 
 
 # Security Hub
@@ -138,15 +144,35 @@ class Hub:
         answer = {
             "SuccessCount": len(ids) - len(failed),
             "FailedCount": len(failed),
-            "FailedFindings": [{"Id": one} for one in failed],
+            "FailedFindings": [{"Id": one, "ErrorCode": "InternalError"} for one in failed],
         }
         return HttpResponse(self.status, json.dumps(answer).encode() if self.answer is None else self.answer)
 
 
+def hub_of(hub: Hub, refused: list[str] | None = None) -> SecurityHub:
+    said = [] if refused is None else refused
+    return SecurityHub(
+        service("securityhub", hub),
+        lambda finding: {"Id": f"x/{finding.id}"},
+        lambda name, code: said.append(f"{name} {code}"),
+    )
+
+
+def named(*names: str) -> list[Finding]:
+    return [replace(made(), id=name) for name in names]
+
+
 def test_only_what_was_refused_is_tried_again() -> None:
     hub = Hub(2)
-    SecurityHub(service("securityhub", hub))([{"Id": one} for one in "abcd"])
-    assert hub.calls == [["a", "b", "c", "d"], ["a", "b"]]
+    assert hub_of(hub)(named(*"abcd")) == frozenset()
+    assert hub.calls == [["x/a", "x/b", "x/c", "x/d"], ["x/a", "x/b"]]
+
+
+def test_what_is_refused_twice_is_said_to_be_missed_and_why() -> None:
+    hub, refused = Hub(2, 1), []
+    assert hub_of(hub, refused)(named(*"abcd")) == {"a"}
+    assert len(hub.calls) == 2
+    assert refused == ["a InternalError"]
 
 
 @pytest.mark.parametrize(
@@ -154,20 +180,67 @@ def test_only_what_was_refused_is_tried_again() -> None:
     [
         Hub(1, 1),
         Hub(status=403),
+        Hub(status=429),
         Hub(status=500),
         Hub(answer=b""),
         Hub(answer=b"[]"),
         Hub(answer=b"{}"),
+        Hub(answer=b"[" * 100_000),
         Hub(answer=b'{"SuccessCount": 0, "FailedFindings": []}'),
         Hub(answer=b'{"SuccessCount": 1, "FailedFindings": [{}]}'),
+        Hub(answer=b'{"SuccessCount": 0, "FailedFindings": [{"Id": "x/b", "ErrorCode": "x"}]}'),
     ],
 )
 def test_what_is_not_known_to_be_imported_is_not_taken_for_it(hub: Hub) -> None:
-    with pytest.raises(UnavailableError):
-        SecurityHub(service("securityhub", hub))([{"Id": "a"}])
+    assert hub_of(hub)(named("a")) == {"a"}
+    assert len(hub.calls) <= 2
+
+
+def test_one_finding_that_cannot_be_read_is_found_and_the_others_are_imported() -> None:
+    """Of a whole batch Security Hub says only that something in it is wrong."""
+    calls: list[int] = []
+
+    def hub(_method: str, _url: str, _headers: Any, body: bytes, _limits: Any) -> HttpResponse:
+        ids = [one["Id"] for one in json.loads(body)["Findings"]]
+        calls.append(len(ids))
+        if "x/bad" in ids:
+            return HttpResponse(400, b'{"Code": "InvalidInputException"}')
+        return HttpResponse(200, json.dumps({"SuccessCount": len(ids), "FailedFindings": []}).encode())
+
+    names = [f"n{number}" for number in range(99)]
+    assert hub_of(hub)(named(*names[:40], "bad", *names[40:])) == {"bad"}  # type: ignore[arg-type]
+    assert len(calls) <= MAX_CALLS
+
+
+def test_a_hub_that_can_read_nothing_is_not_asked_for_ever() -> None:
+    hub, names = Hub(status=400), [str(number) for number in range(100)]
+    assert hub_of(hub)(named(*names)) == {*names}
+    assert len(hub.calls) == MAX_CALLS
 
 
 # What is remembered
+
+
+def test_what_goes_on_being_seen_is_remembered_and_costs_a_read(aws: FakeAws) -> None:
+    now = [NOON]
+    memory = Memory(
+        JsonService(service("dynamodb", aws), target="DynamoDB_20120810"), "audit", lambda: now[0]
+    )
+    history = TableHistory(memory)
+    history.first_seen("t", "k", "e", NOON)
+    history.places("t", "k", "here", NOON)
+    for day in range(1, 200):
+        now[0] = NOON + timedelta(days=day)
+        aws.calls.clear()
+        assert history.first_seen("t", "k", "e", now[0]) == NOON
+        assert history.places("t", "k", "here", now[0]) == {"here"}
+        assert len(aws.calls) <= 4
+        aws.calls.clear()
+        history.first_seen("t", "k", "e", now[0])
+        history.places("t", "k", "here", now[0])
+        assert aws.calls == ["dynamodb eu-central-1 GetItem"] * 2
+        for item in aws.tables["audit"].items.values():
+            assert int(item["expires_at"]["N"]) >= int((now[0] + HISTORY - timedelta(days=1)).timestamp())
 
 
 def test_the_earliest_time_is_kept_in_any_order(memory: Memory) -> None:

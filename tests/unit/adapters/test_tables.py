@@ -13,7 +13,6 @@ from sallyport.adapters.http import HttpResponse, TimeLimits
 from sallyport.adapters.tables import (
     CACHE_ENTRIES,
     CACHE_PROFILES,
-    AuditTable,
     KeysTable,
     Recent,
     RecordsTable,
@@ -157,13 +156,6 @@ def test_a_counter_is_no_proof_and_a_proof_no_counter(aws: FakeAws, dynamodb: Js
     table.count("proof#a", 1, 1)
     table.spend("rate#b", ONE, 1)
     assert set(aws.tables["spent"].items) == {("rate#proof#a", ""), ("proof#rate#b", "")}
-
-
-def test_a_record_that_comes_twice_counts_once(aws: FakeAws, dynamodb: JsonService) -> None:
-    table = AuditTable(dynamodb, "audit")
-    assert table.count("a", "granted", tokens.NOW, timedelta(days=1))
-    assert not table.count("a", "granted", tokens.NOW, timedelta(days=1))
-    assert aws.tables["audit"].items["count#2026-11-20#granted", ""]["records"] == {"N": "1"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import botocore.validate
 import pytest
 
 from sallyport.audit.asff import MAX_BYTES, to_asff
-from sallyport.audit.finding import Finding
+from sallyport.audit.finding import ALWAYS, Finding
 from tests.support.audit_world import ACCOUNT, MEMBER, REGION
 from tests.support.rule_samples import load
 
@@ -79,6 +79,26 @@ def test_a_second_delivery_is_not_newer_and_another_event_is() -> None:
     later = replace(ONE, last_event=ONE.last_event + timedelta(seconds=1))
     assert rendered(later)["UpdatedAt"] > rendered(ONE)["UpdatedAt"]
     assert rendered(later)["CreatedAt"] == rendered(ONE)["CreatedAt"]
+
+
+def test_what_has_ended_is_archived_and_newer_than_whatever_was_imported_before() -> None:
+    for count in (1, 50_000):
+        one = replace(ONE, count=count)
+        ended = replace(one, ended=one.last_event + timedelta(seconds=1))
+        assert rendered(one)["RecordState"] == "ACTIVE"
+        assert rendered(ended)["RecordState"] == "ARCHIVED"
+        assert rendered(ended)["UpdatedAt"] > rendered(one)["UpdatedAt"]
+        assert rendered(ended)["LastObservedAt"] == rendered(one)["LastObservedAt"]
+
+
+def test_what_is_the_case_is_configuration_and_what_happened_is_behaviour() -> None:
+    kinds = [
+        rendered(one)["FindingProviderFields"]["Types"] for one in (ONE, replace(ONE, window_start=ALWAYS))
+    ]
+    assert kinds == [
+        ["Unusual Behaviors/User"],
+        ["Software and Configuration Checks/AWS Security Best Practices"],
+    ]
 
 
 def test_a_suppressed_finding_says_so_and_no_other_touches_the_workflow() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sallyport.audit.display import MAX_DISPLAYED, display
+from sallyport.audit.display import _PLAIN, MAX_DISPLAYED, display
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,11 @@ def test_a_very_long_text_costs_no_more_than_its_beginning() -> None:
 
 def test_for_a_terminal_alone_markup_stays_and_controls_do_not() -> None:
     assert display('["a"] <b>\x1b', markup=False) == r'["a"] <b>\x1b'
+
+
+def test_the_short_cut_takes_exactly_what_would_stay_as_it_is() -> None:
+    for point in range(0x2100):
+        character = chr(point)
+        stays = display(f"{character}\u202e") == f"{character}\\u202e"
+        assert bool(_PLAIN.fullmatch(character)) <= stays
+        assert not (character.isascii() and stays) or _PLAIN.fullmatch(character), character

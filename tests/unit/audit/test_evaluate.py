@@ -222,6 +222,7 @@ def test_a_long_term_key_is_louder_from_an_address_that_is_new() -> None:
 def test_outside_text_in_a_finding_is_harmless_and_bounded() -> None:
     known = context()
     raw = assume(user(name=HOSTILE), MANAGED_ROLE, session=HOSTILE, source_identity=HOSTILE)
+    raw |= {"account": HOSTILE}
     raw["detail"] |= {"userAgent": HOSTILE, "recipientAccountId": HOSTILE, "awsRegion": HOSTILE}
     said = findings(evaluate(read(raw), known))
     assert said

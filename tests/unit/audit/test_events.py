@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sallyport.audit.display import display
 from sallyport.audit.events import (
     MAX_ENTRIES,
     MAX_TEXT,
@@ -15,7 +16,7 @@ from sallyport.audit.events import (
     read_record,
     read_trust_change,
 )
-from tests.support.audit_world import ACCOUNT, MANAGED_ROLE, NOON
+from tests.support.audit_world import ACCOUNT, MANAGED_ROLE, MEMBER, NOON
 from tests.support.rule_samples.federation import saml
 from tests.support.rule_samples.roles_anywhere import session
 from tests.support.rule_samples.sample import (
@@ -46,9 +47,16 @@ def test_an_event_says_who_did_what_when_and_from_where() -> None:
 
 def test_only_the_session_of_a_role_has_a_role() -> None:
     for kind in ("FederatedUser", "IAMUser", None):
-        caller = read(assume(role() | {"type": kind}, MANAGED_ROLE)).caller
+        identity = role() | {"type": kind}
+        identity["sessionContext"]["sessionIssuer"]["type"] = "IAMUser"
+        caller = read(assume(identity, MANAGED_ROLE)).caller
         assert caller.role_arn is None
         assert caller.session_name is None
+
+
+def test_a_session_of_a_role_is_one_whatever_a_service_calls_it() -> None:
+    caller = read(assume(role() | {"type": "Unknown"}, MANAGED_ROLE)).caller
+    assert (caller.role_arn, caller.session_name) == (f"arn:aws:iam::{ACCOUNT}:role/deployer", "session")
 
 
 @pytest.mark.parametrize("made", [assume(user(), MANAGED_ROLE), session(), saml("https://x/", 1, 0)])
@@ -72,11 +80,38 @@ def test_the_field_of_the_address_is_the_one_that_cloudtrail_has() -> None:
     assert read(made).source_ip is None
 
 
-@pytest.mark.parametrize("source", ["sallyport", "my.app", "AWS.sts", None, 7])
+@pytest.mark.parametrize(
+    "source",
+    ["sallyport", "my.app", "AWS.sts", "aws.partner/example.com/1/aws.sts", "aws.", "aws.sts\n", None, 7],
+)
 def test_only_what_aws_itself_put_on_the_bus_is_believed(source: Any) -> None:
     found = read_event(event("sts", "AssumeRole", user()) | {"source": source})
     assert isinstance(found, Unusable)
     assert found.reason == "not-from-aws"
+
+
+def test_a_member_account_s_event_does_not_speak_for_ours() -> None:
+    claimed = event("sts", "AssumeRole", user()) | {"account": MEMBER}
+    assert claimed["detail"]["recipientAccountId"] == ACCOUNT
+    found = read_event(claimed)
+    assert isinstance(found, Unusable)
+    assert (found.reason, found.event_id) == ("another-account", claimed["detail"]["eventID"])
+
+
+@pytest.mark.parametrize("account", [None, "", 7])
+def test_an_event_of_no_account_is_not_believed(account: Any) -> None:
+    found = read_event(event("sts", "AssumeRole", user()) | {"account": account})
+    assert isinstance(found, Unusable)
+    assert found.reason == "no-account"
+
+
+def test_the_envelope_says_whose_event_it_is_where_the_event_does_not() -> None:
+    forwarded = event("sts", "AssumeRole", user(account=MEMBER), account=MEMBER)
+    assert read(forwarded).account == MEMBER
+    del forwarded["detail"]["recipientAccountId"]
+    assert read(forwarded).account == MEMBER
+    # As it stands in a trail's file, without an envelope, it says so itself.
+    assert read(event("sts", "AssumeRole", user(), account=MEMBER)["detail"]).account == MEMBER
 
 
 @pytest.mark.parametrize("kind", ["AWS Console Sign In via CloudTrail", "AWS Console Signin via CloudTrail"])
@@ -118,6 +153,24 @@ def test_hostile_text_is_bounded_and_made_harmless() -> None:
     found.user_agent.encode()
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("CN=a\\,b", "CN=a\\\\,b"),
+        ("\x1b[31m", "⟨1b⟩[31m"),
+        ("a\u202eb", "a⟨202e⟩b"),
+        ("\ud800", "⟨d800⟩"),
+        ("⟨1b⟩", "⟨27e8⟩1b⟩"),
+        ("x" * MAX_TEXT + "yy", "x" * MAX_TEXT + "⟨+2⟩"),
+        ("x" * MAX_TEXT, "x" * MAX_TEXT),
+    ],
+)
+def test_what_is_shown_of_a_text_is_escaped_once(written: str, shown: str) -> None:
+    found = read(assume(user(), MANAGED_ROLE, session=written)).text("requestParameters.roleSessionName")
+    assert found is not None
+    assert display(found, limit=3 * MAX_TEXT, markup=False) == shown
+
+
 def test_an_enormous_request_is_cut() -> None:
     deep: Any = "x"
     for _ in range(200):
@@ -150,6 +203,26 @@ def test_a_record_is_only_what_came_by_the_records_rule() -> None:
     assert isinstance(read_record(record()), RecordEvent)
     for name, value in (("source", "aws.sts"), ("detail-type", "x"), ("detail", None)):
         assert isinstance(read_record(record() | {name: value}), Unusable)
+
+
+def test_a_long_trace_pushes_nothing_else_out_of_a_record() -> None:
+    raw = record()
+    condition = {"key": "token:sub", "operator": "StringEquals", "expected": ["a"] * 4, "actual": ["b"] * 5}
+    trace = [{"profile": str(n), "conditions": [condition] * 12} for n in range(20)]
+    raw["detail"] = {"attributes": {str(n): "x" for n in range(50)}, "trace": trace} | raw["detail"]
+    found = read_record(raw)
+    assert isinstance(found, RecordEvent)
+    assert (found.access_key, found.role_arn) == ("ASIAISSUED0000000001", MANAGED_ROLE)
+    assert (found.session_name, found.source_identity) == ("b0c1", "entra-b0c1")
+
+
+def test_a_long_request_pushes_nothing_out_of_the_answer() -> None:
+    raw = assume(user(), MANAGED_ROLE)
+    long = {f"list{n}": [{"key": str(one), "value": "x"} for one in range(99)] for n in range(9)}
+    raw["detail"]["requestParameters"] = long | raw["detail"]["requestParameters"]
+    found = read(raw)
+    assert found.text("requestParameters.roleArn") == MANAGED_ROLE
+    assert found.text("responseElements.credentials.accessKeyId") == "ASIAISSUED0000000001"
 
 
 def test_a_record_says_what_was_issued() -> None:

@@ -1,5 +1,6 @@
 """Where a key comes from: edges out of events and records, how they are kept, and the tree of them."""
 
+import copy
 import itertools
 from dataclasses import replace
 from datetime import timedelta
@@ -7,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from sallyport.audit import lineage_items, lineage_tree
-from sallyport.audit.lineage import EXCHANGE, MAX_APART, OriginKind, join
+from sallyport.audit.events import Observed, read_event
+from sallyport.audit.lineage import EXCHANGE, MAX_APART, OriginKind, edges_of, join
 from sallyport.audit.lineage_items import Index, collect, from_item, from_json, to_item, to_json
 from sallyport.audit.lineage_tree import End, Root, Step, Trace, tree
 from sallyport.errors import SallyportError
-from tests.support.audit_world import ACCOUNT, MANAGED_ROLE, MEMBER, PROVIDER
+from tests.support.audit_world import ACCOUNT, FOREIGN, MANAGED_ROLE, MEMBER, PROVIDER
 from tests.support.fake_sessions import EXPIRES, FakeSessions
 from tests.support.lineage_world import (
     ABROAD,
@@ -84,6 +86,35 @@ def test_a_session_that_was_made_and_not_given_out_is_an_edge_that_says_so() -> 
     for order in itertools.permutations((record(), exchanged(), correction)):
         (edge,) = join(edges(*order))
         assert (edge.exchange_id, edge.outcome) == (f"{1:032x}", "failed")
+
+
+def test_an_account_without_a_part_in_a_call_tells_nothing_of_it() -> None:
+    """Who forwards events to us may not say whose keys other accounts' are."""
+    for made in (exchanged(), chained(), *abroad()):
+        third = copy.deepcopy(made)
+        third["account"] = third["detail"]["recipientAccountId"] = FOREIGN
+        assert edges(made) != []
+        assert edges(third) == []
+    nobodys = exchanged()["detail"]
+    del nobodys["recipientAccountId"]
+    read = read_event(nobodys)
+    assert isinstance(read, Observed)
+    assert edges_of(read) == (), "in a trail's file it is the event alone that says whose it is"
+
+
+@pytest.mark.parametrize("target", [MEMBER, f"arn:aws:iam::{MEMBER}:root"])
+def test_the_account_whose_root_was_assumed_has_a_part_in_it(target: str) -> None:
+    answer = {"credentials": {"accessKeyId": ISSUED}}
+    for account, found in ((ACCOUNT, 1), (MEMBER, 1), (FOREIGN, 0)):
+        made = event(
+            "sts",
+            "AssumeRoot",
+            role(),
+            request={"targetPrincipal": target},
+            response=answer,
+            account=account,
+        )
+        assert len(edges(made)) == found
 
 
 def test_a_chained_call_passes_its_source_identity_on() -> None:

@@ -1,6 +1,7 @@
 """A Detection Finding of OCSF 1.5 has what the class requires, in milliseconds."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from sallyport.audit.finding import Finding, Severity
 from sallyport.audit.ocsf import to_ocsf
@@ -47,6 +48,15 @@ def test_times_are_milliseconds() -> None:
 def test_what_is_seen_again_is_an_update() -> None:
     assert to_ocsf(ONE, version="1")["type_uid"] == 200401
     assert to_ocsf(replace(ONE, count=2), version="1")["type_uid"] == 200402
+
+
+def test_what_has_ended_is_closed_and_alerts_nobody() -> None:
+    ended = replace(ONE, count=3, ended=ONE.last_event + timedelta(hours=1))
+    value = to_ocsf(ended, version="1")
+    assert (value["activity_name"], value["type_uid"]) == ("Close", 200403)
+    assert (value["status_id"], value["status"], value["is_alert"]) == (4, "Resolved", False)
+    assert value["time"] - to_ocsf(ONE, version="1")["time"] == 3_600_000
+    assert value["finding_info"]["last_seen_time"] == to_ocsf(ONE, version="1")["time"]
 
 
 def test_severity_and_status_are_ocsf_s_numbers() -> None:

@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from sallyport.audit import access_keys
-from sallyport.audit.finding import Severity, merge
-from sallyport.audit.posture import Inventory, Observation, as_finding, scan
+from sallyport.audit.finding import Severity, from_json, merge, to_json
+from sallyport.audit.posture import Inventory, as_finding, scan
 from sallyport.audit.trust_managed import FunctionRoles, ManagedRole, managed_roles
 from sallyport.audit.trust_policy import Surroundings
-from sallyport.audit.weakness import Verdict
+from sallyport.audit.weakness import Observation, Verdict
 from sallyport.cognito.pool_check import PoolProblem
 from sallyport.cognito.pool_check import Severity as PoolSeverity
 from tests.support import trust_policies as t
@@ -88,9 +89,17 @@ def test_a_role_whose_sessions_are_too_short(longest: int | None, expected: list
 
 def test_another_accounts_role_cannot_be_told() -> None:
     arn = t.ROLE.replace(t.OWN, t.FRIEND)
-    surroundings = replace(t.MANAGED, managed={arn: ManagedRole()})
+    others = {f"{arn}-{number}": ManagedRole() for number in range(20)}
+    surroundings = replace(t.MANAGED, managed={arn: ManagedRole(), **others})
     (found,) = scan(nothing(), now=NOW, surroundings=surroundings).observations
     assert (found.weakness.code, found.weakness.verdict) == ("role-elsewhere", Verdict.CANNOT_TELL)
+    assert found.resource.id == t.FRIEND
+    assert "21 role(s)" in found.weakness.text
+
+
+def test_who_may_come_cannot_be_compared_where_nobody_said_who_comes() -> None:
+    unknown = codes(nothing(roles=[role()]), managed(principals=frozenset()))
+    assert unknown == [("managed-principal-unknown", t.OWN)]
 
 
 def test_a_member_account_knows_the_function_of_another() -> None:
@@ -208,7 +217,10 @@ def test_keys_as_the_api_lists_them() -> None:
         {"UserName": "bob", "AccessKeyId": "AKIAIDLE", "Status": "Active", "CreateDate": OLD},
         {"UserName": "eve", "AccessKeyId": "AKIADARK", "Status": "Active", "CreateDate": YOUNG},
     ]
-    uses = {"AKIAUSED": {"LastUsedDate": YOUNG}, "AKIAIDLE": {"ServiceName": "N/A"}}
+    uses: dict[str, dict[str, Any]] = {
+        "AKIAUSED": {"LastUsedDate": YOUNG},
+        "AKIAIDLE": {"ServiceName": "N/A"},
+    }
     found = codes(nothing(keys=list(access_keys.of_answers(listed, uses))))
     assert {(code, resource.split()[-1]) for code, resource in found} == {
         ("access-key-in-use", "AKIAUSED"),
@@ -254,15 +266,44 @@ def one_observation(at_index: int = 0) -> Observation:
 
 
 def test_the_same_weakness_is_one_finding_at_every_look() -> None:
-    first = as_finding(one_observation(), account=t.OWN, region="eu-central-1", at=NOW)
-    second = as_finding(one_observation(), account=t.OWN, region="eu-central-1", at=NOW + timedelta(days=1))
+    where = {"account": t.OWN, "region": "eu-central-1"}
+    first = as_finding(one_observation(), **where, at=NOW, look="one")
+    second = as_finding(one_observation(), **where, at=NOW + timedelta(days=1), look="two")
     both = merge(first, second)
     assert (both.first_event, both.last_event) == (NOW, NOW + timedelta(days=1))
     assert (both.rule_id, both.severity) == ("posture-open-to-anybody", Severity.CRITICAL)
     assert "PrincipalOrgID" in both.evidence["change"]
 
 
+def test_whether_it_has_ended_does_not_depend_on_the_order_of_what_is_known() -> None:
+    base = as_finding(one_observation(), account=t.OWN, region="", at=NOW, look="one")
+    day = timedelta(days=1)
+    for ends, expected in (
+        ((None, 2, None), NOW + 2 * day),
+        ((None, 0.5, None), None),
+        ((1, 3, 2), NOW + 3 * day),
+    ):
+        parts = [
+            replace(
+                base,
+                event_ids=(f"look-{number}",),
+                last_event=NOW + (number % 2) * day,
+                ended=None if end is None else NOW + end * day,
+            )
+            for number, end in enumerate(ends)
+        ]
+        results = {merge(merge(a, b), c).ended for a, b, c in permutations(parts)}
+        assert results == {expected}
+
+
+def test_an_ended_finding_survives_its_store_and_one_from_before_there_was_an_end_too() -> None:
+    base = as_finding(one_observation(), account=t.OWN, region="", at=NOW, look="one")
+    ended = replace(base, ended=NOW + timedelta(days=1))
+    assert from_json(to_json(ended)).ended == ended.ended
+    assert from_json({name: value for name, value in to_json(base).items() if name != "ended"}) == base
+
+
 def test_different_weaknesses_are_different_findings() -> None:
     found = scan(nothing(roles=[role(t.aws([t.FOREIGN, "222233334444"]))]), now=NOW, surroundings=t.KNOWN)
-    ids = {as_finding(one, account=t.OWN, region="", at=NOW).id for one in found.observations}
+    ids = {as_finding(one, account=t.OWN, region="", at=NOW, look="one").id for one in found.observations}
     assert len(ids) == len(found.observations) == 4

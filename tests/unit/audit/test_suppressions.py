@@ -17,10 +17,12 @@ from sallyport.audit.suppressions import (
     load_suppressions,
     suppressed_by,
 )
-from tests.support.audit_world import FOREIGN, MANAGED_ROLE
+from tests.support.audit_world import ACCOUNT, FOREIGN, MANAGED_ROLE
 from tests.support.rule_samples import load
+from tests.support.rule_samples.sample import assume, event, one, role
 
 TODAY = date(2026, 11, 20)
+GLOBAL = {"clientProvidedHostHeader": "sts.amazonaws.com"}
 ENTRY = {
     "id": "nightly-import",
     "rule": "session-without-record-59",
@@ -65,6 +67,21 @@ def test_it_holds_to_the_end_of_its_last_day_and_what_comes_after_is_a_finding()
     assert suppressed_by(replace(FOUND, last_event=FOUND.last_event + timedelta(days=1)), entries) is None
 
 
+@pytest.mark.parametrize(
+    "about", [MANAGED_ROLE, "arn:aws:iam::111122223333:role/sallyport/*", "ASIAEXAM*", "ASIA"]
+)
+def test_a_name_or_a_long_beginning_of_one_says_enough(about: str) -> None:
+    assert loaded(ENTRY | {"about": [about]})
+
+
+def test_a_caller_cannot_choose_by_which_name_it_is_suppressed() -> None:
+    events = [one(event("signin", "GetSigninToken", role(), userAgent=MANAGED_ROLE))]
+    events.append(one(assume(role(), MANAGED_ROLE, userAgent=MANAGED_ROLE, tlsDetails=GLOBAL)))
+    for sample, rule in zip(events, ("sign-in-token-43", "global-sts-endpoint-1"), strict=True):
+        found = [said for said in sample.run()[-1] if isinstance(said, Finding) and said.rule_id == rule]
+        assert [said.dedupe for said in found] == [(f"arn:aws:iam::{ACCOUNT}:role/deployer",)]
+
+
 @pytest.mark.parametrize("name", ["id", "rule", "owner", "reason", "until"])
 @pytest.mark.parametrize("value", [None, "", "  ", 7, ["x"], "x" * 1000, "a\nb"])
 def test_every_field_must_be_there_and_be_text(name: str, value: Any) -> None:
@@ -76,6 +93,12 @@ def test_every_field_must_be_there_and_be_text(name: str, value: Any) -> None:
     "changed",
     [
         {"rule": "*"},
+        {"about": ["arn:aws:*"]},
+        {"about": ["arn:aws:iam::111122223333:*"]},
+        {"about": ["arn:aws:iam::111122223333:role/*"]},
+        {"about": ["arn:aws:iam::1111*:role/sallyport/team-a-reader"]},
+        {"about": ["arn:aws:sqs:eu-central-1:111122223333:*"]},
+        {"about": ["sallypo?t-*"]},
         {"rule": "no-such-rule-1"},
         {"until": "31.12.2026"},
         {"until": "2026-02-30"},

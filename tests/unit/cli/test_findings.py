@@ -1,6 +1,7 @@
-"""What operators see of findings, and how messages come back from the dead-letter queue."""
+"""What operators see of findings."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,18 +10,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sallyport.adapters.findings_table import FindingsTable
+from sallyport.adapters.findings_table import FindingsTable, Kept
 from sallyport.audit.evaluate import evaluate
 from sallyport.audit.events import Observed, read_event
-from sallyport.audit.finding import Finding
+from sallyport.audit.finding import Finding, Severity
 from sallyport.audit.rules import RULES
 from sallyport.audit.suppressions import load_suppressions
 from sallyport_cli import aws as cli_aws
 from sallyport_cli.failure import CommandError
-from sallyport_cli.findings import since_when
+from sallyport_cli.findings import say_findings, since_when
 from sallyport_cli.findings_table import read
 from sallyport_cli.main import app
-from sallyport_cli.replay import bring_back
 from tests.support.audit_world import MANAGED_ROLE, NOON, context
 from tests.support.rule_samples.sample import assume, user
 
@@ -123,82 +123,43 @@ def test_a_finding_is_one_line_and_harmless(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\u202e" not in output
 
 
+def test_on_a_terminal_a_finding_is_a_paragraph_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    found = Kept(replace(finding(), count=3, suppressed_by="drill\x1b"))
+    quiet = Kept(replace(finding(), severity=Severity.INFORMATIONAL, title="x" * 200))
+    say_findings([found, quiet], left_out=2, unreadable=1, as_json=False)
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    assert lines[0] == "CRITICAL  A session on a managed role that no exchange record explains"
+    assert lines[1].startswith(f"          {MANAGED_ROLE}")
+    assert "UTC · 3 times · suppressed by drill\\x1b ·" in said
+    assert "docs/findings.md#session-without-record-59" in said
+    assert "INFO      xxx" in said
+    assert "2 less severe or suppressed are not shown" in said
+    assert "1 item(s) of the table cannot be read" in said
+    assert all(len(line) <= 80 for line in lines)
+    assert "\x1b" not in said
+
+
 def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = json.loads(shown(monkeypatch, Table(finding()), "--json"))["findings"]
     assert (one["id"], one["severity"], one["count"]) == (finding().id, "CRITICAL", 1)
 
 
 def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-
     table = Table(replace(finding(), suppressed_by="drill"))
     assert "1 less severe or suppressed" in shown(monkeypatch, table)
     assert "(suppressed by drill)" in shown(monkeypatch, table, "--suppressed")
     assert "Nothing was found." in shown(monkeypatch, Table())
 
 
-@pytest.mark.parametrize("command", ["findings", "replay"])
-def test_without_a_name_the_command_says_which_is_missing(command: str) -> None:
-    assert CliRunner().invoke(app, [command], env={"SALLYPORT_FINDINGS_TABLE": ""}).exit_code == 2
-
-
-class Queues:
-    """Two queues of SQS's kind; ``dies_at`` is the call that ends the process."""
-
-    def __init__(self, *bodies: str, dies_at: int = 10**6) -> None:
-        self.dead = dict(enumerate(bodies))
-        self.sent: list[str] = []
-        self.hidden: set[int] = set()
-        self.left = dies_at
-
-    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
-        return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.dead))}}
-
-    def receive_message(self, **arguments: Any) -> dict[str, Any]:
-        numbers = [one for one in self.dead if one not in self.hidden][: arguments["MaxNumberOfMessages"]]
-        self.hidden |= {*numbers}
-        reason = {"ERROR_CODE": {"StringValue": "rule-failed"}}
-        messages = [
-            {"Body": self.dead[one], "ReceiptHandle": str(one), "MessageAttributes": reason}
-            for one in numbers
-        ]
-        return {"Messages": messages} if messages else {}
-
-    def send_message(self, **arguments: Any) -> dict[str, Any]:
-        self._live()
-        self.sent.append(arguments["MessageBody"])
-        return {}
-
-    def delete_message(self, **arguments: Any) -> dict[str, Any]:
-        self._live()
-        del self.dead[int(arguments["ReceiptHandle"])]
-        return {}
-
-    def _live(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
-
-
-def test_everything_is_brought_back_and_says_why_it_had_failed() -> None:
-    queues = Queues(*map(str, range(25)))
-    steps: list[tuple[int, int]] = []
-    moved, reasons = bring_back(queues, "dead", "live", lambda *step: steps.append(step))
-    assert (moved, reasons, queues.dead) == (25, {"rule-failed": 25}, {})
-    assert sorted(queues.sent, key=int) == list(map(str, range(25)))
-    assert steps[-1] == (25, 25)
-
-
-@pytest.mark.parametrize("dies_at", range(8))
-def test_broken_off_anywhere_nothing_is_lost(dies_at: int) -> None:
-    queues = Queues("a", "b", "c", "d", dies_at=dies_at)
-    with pytest.raises(KeyboardInterrupt):
-        bring_back(queues, "dead", "live", lambda *_: None)
-    assert {*queues.sent, *queues.dead.values()} == {"a", "b", "c", "d"}
-
-
-def test_an_empty_queue_ends_at_once() -> None:
-    assert bring_back(Queues(), "dead", "live", lambda *_: None) == (0, {})
+def test_without_a_name_the_command_says_which_is_missing() -> None:
+    assert CliRunner().invoke(app, ["findings"], env={"SALLYPORT_FINDINGS_TABLE": ""}).exit_code == 2
 
 
 SUPPRESSIONS = """

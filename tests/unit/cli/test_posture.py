@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from sallyport.adapters.account import REPORT_WAIT, read_keys, read_roles
+from sallyport.errors import UnreadableError
 from sallyport_cli.failure import Exit
-from sallyport_cli.posture_reading import REPORT_WAIT, UnreadableError, read_keys, read_roles
 from tests.support import trust_policies as t
 from tests.support.fake_account import FakeIamAccount, FakeOrganizations
 from tests.support.fake_aws import ACCOUNT, FakeAws, Run, Write
@@ -145,7 +146,7 @@ def test_a_report_that_is_never_ready_is_not_waited_for_for_ever() -> None:
 
 def test_a_list_without_an_end_is_not_followed_for_ever() -> None:
     with pytest.raises(UnreadableError, match="end"):
-        read_roles(FakeIamAccount(roles=[role("x", t.aws(ACCOUNT))], endless=True), lambda _done, _all: None)
+        read_roles(FakeIamAccount(roles=[role("x", t.aws(ACCOUNT))], endless=True))
 
 
 def test_that_aws_cannot_be_reached_is_no_finding(run: Run, iam: FakeIamAccount) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.support.lineage_world import (
     CHAINED,
     FAR,
     ISSUED,
+    READER,
     SOURCE_IDENTITY,
     abroad,
     chained,
@@ -107,6 +109,23 @@ def test_a_trace_that_is_cut_says_so(run: Run, table: FakeSessions, monkeypatch:
     table.put(*edges(*everything()))
     monkeypatch.setattr(lineage_items, "MAX_EDGES", 2)
     assert "more around" in run("trace", FAR).stdout
+
+
+def test_no_more_is_read_of_one_question_than_was_asked_for() -> None:
+    item = next(iter(FakeSessions().put(*edges(exchanged())).items.values()))
+    pages = 0
+
+    class Endless:
+        def query(self, **_arguments: object) -> dict[str, Any]:
+            nonlocal pages
+            pages += 1
+            assert pages < 100
+            return {"Items": [item] * 1_000, "LastEvaluatedKey": {"pk": {"S": "x"}}}
+
+        def scan(self, **_arguments: object) -> dict[str, Any]:
+            raise NotImplementedError
+
+    assert trace_source.of_table(Endless(), "sessions", ISSUED).edges
 
 
 def test_a_table_that_is_not_there_is_said_in_a_sentence(run: Run, table: FakeSessions) -> None:
@@ -212,7 +231,9 @@ def test_files_ask_nobody(run: Run, tmp_path: Path, table: FakeSessions) -> None
 
 def test_entries_that_say_nothing_are_counted_and_left_out(run: Run, tmp_path: Path) -> None:
     bad = [None, 1, "x", [], {}, {"detail": 1, "detail-type": "x"}, {"CloudTrailEvent": "{"}, {"edge": 1},
-           {"record": None}, {"eventName": 1}, {"source": "sallyport", "detail-type": "x"}]  # fmt: skip
+           {"record": None}, {"eventName": 1}, {"source": "sallyport", "detail-type": "x"},
+           {"id": "0123456789abcdef", "time": "2026-11-20T12:00:00Z"}, {"Records": 1},
+           {"CloudTrailEvent": "[" * 100_000}]  # fmt: skip
     result = run("trace", FAR, "--from-file", file_of(tmp_path / "e", bad + everything()))
     assert result.exit_code == Exit.OK, result.output
     assert f"what cannot be read is left out: {len(bad)}" in result.stdout
@@ -220,8 +241,30 @@ def test_entries_that_say_nothing_are_counted_and_left_out(run: Run, tmp_path: P
 
 @pytest.mark.parametrize(
     "contents",
-    [b"{", b"\xff\xfe{", b"\x1f\x8b\x08", b"\x1f\x8bnothing", b"[" * 1_000_000, b"", b"{}\nno"],
-    ids=["cut", "no-text", "cut-pack", "no-pack", "deep", "empty", "line"],
+    [
+        b"{",
+        b"\xff\xfe{",
+        b"\x1f\x8b\x08",
+        b"\x1f\x8bnothing",
+        gzip.compress(b"{}")[:10] + b"\xff" * 50,
+        b"[" * 1_000_000,
+        b"",
+        b"{}\nno",
+        b"{}\n" + b"[" * 1_000_000,
+        b'{"Records": 1}',
+    ],
+    ids=[
+        "cut",
+        "no-text",
+        "cut-pack",
+        "no-pack",
+        "bad-pack",
+        "deep",
+        "empty",
+        "line",
+        "deep-line",
+        "no-list",
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(
     run: Run, tmp_path: Path, contents: bytes
@@ -244,6 +287,19 @@ def test_no_more_of_a_file_is_read_than_there_is_room_for(
     data = b" " * 1024 * 1024 + b"[]"
     (tmp_path / "e").write_bytes(gzip.compress(data) if is_packed else data)
     assert "more than 1 MB" in run("trace", FAR, "--from-file", tmp_path / "e").stderr
+
+
+def test_a_small_file_that_becomes_a_large_one_is_not_unpacked_whole(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_source, "MAX_FILE", 1024 * 1024)
+    (tmp_path / "e").write_bytes(gzip.compress(bytes(64 * 1024 * 1024), compresslevel=1))
+    tracemalloc.start()
+    try:
+        assert "more than 1 MB" in run("trace", FAR, "--from-file", tmp_path / "e").stderr
+        assert tracemalloc.get_traced_memory()[1] < 32 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 # --- the page and the terminal -------------------------------------------------------------------------
@@ -280,6 +336,17 @@ def test_a_deep_chain_stays_within_eighty_columns_and_says_how_deep_it_is() -> N
     for line in said:
         assert sum(2 if "一" <= character <= "鿿" else 1 for character in line) <= 80
     assert any("(level 40)" in line for line in said)
+
+
+@pytest.mark.parametrize(("columns", "width"), [(20, 60), (60, 60), (100, 100), (300, 120)])
+def test_on_a_terminal_lines_end_where_it_does_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, columns: int, width: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    long = role(READER, "x" * 300, ISSUED, source_identity=SOURCE_IDENTITY)
+    said = [line.text for line in lines(tree(edges(assume(long, READER, key=CHAINED)), CHAINED))]
+    assert max(map(len, said)) == width
 
 
 def test_into_a_pipe_nothing_is_folded() -> None:

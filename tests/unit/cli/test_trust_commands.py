@@ -1,6 +1,7 @@
 """`sallyport trust …` as an operator meets it: words, JSON and exit codes."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_a_problem_is_printed_with_file_line_column_and_cure(run: Run, write: Wr
     assert f"{file}:7:5: trust_anchors.contoso.audience" in result.stderr
     assert "did you mean audiences?" in result.stderr
     assert result.stderr.endswith("\n2 problems.\n")
+
+
+def test_a_pipe_that_nobody_writes_into_is_given_up(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sallyport_cli.open_file.PIPE_SECONDS", 0.05)
+    os.mkfifo(tmp_path / "trust.yaml")
+    result = run("trust", "validate", tmp_path / "trust.yaml")
+    assert result.exit_code == Exit.REFUSED
+    assert "nobody writes into it" in result.stderr
 
 
 def test_only_an_apply_says_that_nothing_was_applied(run: Run, write: Write) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from sallyport_cli import update_file
 from sallyport_cli.failure import CommandError
-from sallyport_cli.update import write_profile
+from sallyport_cli.update import refuse_long_term, write_profile
 from sallyport_cli.update_file import change_file
 from tests.support import pki
 from tests.support.machine import CA, ROOT, Machine, until
@@ -130,6 +130,15 @@ def test_a_malformed_file_is_left_alone(mine: Path) -> None:
         write_profile(mine, "new", session())
     assert "s3cret" not in caught.value.detail
     assert mine.read_text() == "[a]\n[a]\ns3cret\n"
+
+
+def test_a_pipe_in_the_files_place_is_left_alone_and_not_waited_for(mine: Path) -> None:
+    mine.unlink()
+    os.mkfifo(mine)
+    refuse_long_term(mine, "new", overwrite=False)
+    with pytest.raises(CommandError, match="no plain file"):
+        write_profile(mine, "new", session())
+    assert stat.S_ISFIFO(mine.stat().st_mode)
 
 
 def test_twenty_writers_lose_nothing(mine: Path) -> None:

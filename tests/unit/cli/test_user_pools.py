@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import Result
 
+from sallyport.adapters.user_pools import read_pool
 from sallyport_cli.failure import Exit
-from sallyport_cli.pool_reading import read_pool
 from sallyport_cli.tag_mapping import FILE_IN_LAYER, TagMapping
 from tests.support.cognito_events import MACHINE, POOL, TENANT, WEB
 from tests.support.fake_aws import CALLER, FakeAws, Run

@@ -257,6 +257,9 @@ def test_an_answer_that_never_ends_is_cut_by_the_clock(monkeypatch: pytest.Monke
         {"sessionToken": 1},
         {"expiration": "soon"},
         {"expiration": "2026-11-20T13:00:00"},
+        # In UTC this is before the first year, or after the last.
+        {"expiration": "0001-01-01T00:00:00+23:59"},
+        {"expiration": "9999-12-31T23:59:59-23:59"},
     ],
 )
 def test_half_a_session_is_none(change: dict[str, Any]) -> None:
@@ -284,6 +287,21 @@ def test_a_wrong_clock_is_named() -> None:
     with exchange(reply) as server, pytest.raises(CommandError) as caught:
         ask(order(server.url))
     assert "42 minutes behind" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +99999999999999",
+        "Mon, 01 Jan 1000 00:00:00 GMT",
+        "soon",
+    ],
+)
+def test_a_date_out_of_this_world_is_no_date(date: str) -> None:
+    status, headers, body = session(datetime.fromisoformat("9999-12-31T23:59:59Z"))
+    with exchange((status, {**headers, "date": date}, body)) as server:
+        assert ask(order(server.url)).ends.year >= 9999
 
 
 def test_what_the_endpoint_says_cannot_act_on_a_terminal() -> None:

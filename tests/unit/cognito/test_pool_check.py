@@ -44,7 +44,11 @@ class Estate:
         }
         self.clients = [self.web, self.machine]
         self.idps: list[dict[str, Any]] = [
-            {"ProviderName": "GlobexLogin", "AttributeMapping": {"email": "email", "username": "sub"}}
+            {
+                "ProviderName": "GlobexLogin",
+                "ProviderType": "SAML",
+                "AttributeMapping": {"email": "email", "username": "sub"},
+            }
         ]
         self.trigger: str | None = TRIGGER
 
@@ -228,6 +232,39 @@ def test_what_only_keeps_somebody_out_is_a_warning(bend: Bend, codes: list[str])
     estate = Estate()
     bend(estate)
     assert (estate.errors(), estate.warnings()) == ([], codes)
+
+
+@pytest.mark.parametrize("kind", ["Google", "Facebook", "SignInWithApple", "LoginWithAmazon", "Newer", None])
+def test_everybody_in_the_world_is_nobodys_tenant(kind: str | None) -> None:
+    estate = Estate()
+    estate.idps[0]["ProviderType"] = kind
+    assert (estate.errors(), estate.warnings()) == (["provider-public"], [])
+    estate.idps[0]["ProviderType"] = "OIDC"
+    assert estate.check() == ()
+
+
+def test_without_a_constant_a_public_provider_keeps_its_users_out() -> None:
+    estate = Estate()
+    estate.idps.append({"ProviderName": "Google", "ProviderType": "Google"})
+    assert (estate.errors(), estate.warnings()) == ([], ["provider-undeclared"])
+
+
+def test_whoever_signs_up_where_all_are_of_one_tenant_is_of_it() -> None:
+    estate = Estate()
+    rules = estate.declared["pools"][POOL]
+    rules.pop("providers")
+    rules["clients"][WEB]["tags"] = {"TenantID": {"constant": "acme"}}
+    estate.idps.clear()
+    assert estate.check() == ()
+    for config in ({"AllowAdminCreateUserOnly": False}, {}):
+        estate.pool["AdminCreateUserConfig"] = config
+        assert (estate.errors(), estate.warnings()) == ([], ["constant-at-sign-up"])
+
+
+def test_a_machines_constant_is_for_nobody_who_signs_up() -> None:
+    estate = Estate()
+    estate.pool["AdminCreateUserConfig"] = {}
+    assert estate.check() == ()
 
 
 def test_a_machine_may_use_the_newer_flow() -> None:

@@ -11,7 +11,8 @@ from aws_lambda_powertools import Logger
 
 from sallyport.errors import ConfigurationError, TokenRefusedError
 from sallyport.settings import TriggerSettings
-from sallyport.wiring.tokens import token_trigger
+from sallyport.wiring.tokens import OF_ONE_USER, token_trigger
+from tests.support.cloudformation import ROOT
 from tests.support.cognito_events import POOL, SUB, WEB, document, event, with_attributes
 
 MAPPING = json.dumps(document())
@@ -69,6 +70,23 @@ def test_a_refusal_is_logged_without_what_the_user_wrote() -> None:
     assert (line["user_pool"], line["client"], line["sub"]) == (POOL, WEB, SUB)
     for word in ("globex", "somebody"):
         assert word not in json.dumps(line)
+
+
+def test_a_refusal_that_one_user_explains_is_counted_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not counted rings the alarm."""
+    for given in (with_attributes(tenant="acme;globex"), with_attributes(tenant=None)):
+        logged(given)
+        counted = json.loads(capsys.readouterr().out)
+        assert counted["TokenRefused"] == [1.0]
+        assert counted["service"] == "sallyport"
+    for given in (None, event(userPoolId="eu-central-1_Unknown01"), event(version="9")):
+        logged(given)
+        assert capsys.readouterr().out == ""
+
+
+def test_every_reason_of_one_user_is_one_that_there_is() -> None:
+    source = (ROOT / "layers/sallyport/sallyport/cognito/trigger.py").read_text()
+    assert all(f'"{reason}"' in source for reason in OF_ONE_USER)
 
 
 @pytest.mark.parametrize("given", [None, [], {"request": 7}, event(userPoolId="\x1b[31m" + "x" * 10_000)])

@@ -115,6 +115,12 @@ LEAKING = [
     {"Condition": {"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": [TENANT_TAG]}}},
     {"Condition": {"StringLike": {"s3:prefix": [f"{TENANT_TAG}/*", "shared/*"]}}},
     {"Condition": {"StringEquals": {"aws:PrincipalTag/TenantID": TENANT_TAG}}},
+    # Whoever sends the request writes it.
+    {"Condition": {"StringEquals": {"aws:RequestTag/TenantID": TENANT_TAG}}},
+    {"Condition": {"StringEquals": {"aws:UserAgent": TENANT_TAG}}},
+    {"Condition": {"StringLike": {"aws:Referer": TENANT_TAG}}},
+    {"Condition": {"StringLike": {"aws:userid": f"{TENANT_TAG}:x"}}},
+    {"Condition": {"StringEquals": {"sts:RoleSessionName": TENANT_TAG}}},
     {"Condition": {"StringEquals": {"s3:prefix": []}}},
 ]
 
@@ -180,6 +186,53 @@ def test_what_the_caller_writes_decides_nothing(pools: dict[str, Any], name: str
     problem(of({"session_policy": resource}, **file), *P, "session_policy")
     arn = f"arn:aws:iam::111122223333:policy/${{{name}}}"
     problem(of({"managed_policies": [arn]}, **file), *P, "managed_policies")
+
+
+OTHER_POOL = anchor(issuer=ISSUER[:-1] + "9", audiences=["whoever"])
+
+
+@pytest.mark.parametrize("file", [{}, {"of_anchor": OTHER_POOL}], ids=["declared", "another"])
+@pytest.mark.parametrize("name", ["token:custom:role", "token:email", "token:preferred_username"])
+def test_what_a_user_may_write_decides_nothing(name: str, file: dict[str, Any]) -> None:
+    of_pool: dict[str, Any] = BARE if file else {}
+    assert problems(of(of_pool, **file)) == []
+    problem(of({**of_pool, "condition": {"StringEquals": {name: "x"}}}, **file), *P, "condition")
+    resource = policy({"Resource": f"arn:aws:s3:::data/{TENANT_TAG}/${{{name}}}/*"})
+    problem(of({**of_pool, "session_policy": resource}, **file), *P, "session_policy")
+
+
+def test_whom_a_profile_denies_cannot_write_himself_out_of_it() -> None:
+    denies = profile(
+        **BARE,
+        effect="deny",
+        unconditional=None,
+        condition={"StringEquals": {"token:custom:suspended": "yes"}},
+    )
+    document = trust_file({"tenant": profile(), "suspended": denies})
+    assert "write" in problem(document, "profiles", "suspended", "condition").text
+
+
+@pytest.mark.parametrize("file", [{}, {"of_anchor": OTHER_POOL}], ids=["declared", "another"])
+def test_nothing_that_a_role_compares_is_made_of_what_a_user_may_write(file: dict[str, Any]) -> None:
+    tags: dict[str, Any] = {"Customer": "x-${token:custom:tenant_id}"}
+    if not file:
+        tags["TenantID"] = TENANT_TAG
+    document = of({"session_tags": tags, "transitive_tags": None}, **file)
+    assert "isolates: false" in problem(document, *P, "session_tags", "Customer").cure
+
+
+def test_a_user_pool_is_one_whatever_its_dialect() -> None:
+    file = {"of_anchor": {**OTHER_POOL, "dialect": "plain"}}
+    tags = {"TenantID": "${token:custom:tenant_id}"}
+    problem(of({"session_tags": tags, "transitive_tags": None}, **file), *P, "session_tags", "TenantID")
+
+
+def test_at_other_issuers_those_names_mean_something_else() -> None:
+    elsewhere = {"kind": "oidc", "issuer": "https://issuer.example", "audiences": ["x"]}
+    condition = {"StringEquals": {"token:email": "a@b.example"}}
+    tags = {"TenantID": "${token:custom:tenant_id}"}
+    changes = {"condition": condition, "session_tags": tags, "transitive_tags": None}
+    assert problems(of(changes, of_anchor=elsewhere, pools={})) == []
 
 
 def test_a_tag_that_isolates_nothing_may_be_a_condition() -> None:

@@ -113,6 +113,14 @@ def _failure(error: Exception, named: Mapping[str, str], status: int | None) -> 
             kind=kind,
         )
     who = f"the identity {shown(next(iter(named.values())))}" if named else "this machine's identity"
+    if kind == "local":
+        # The library's errors quote the answer, and an answer that is no refusal may have the token in it.
+        return _wrong(
+            "azure-foreign",
+            f"What answered for {who} (status {status}) is not what Azure answers.",
+            "Check the variables that say where identities are asked for, such as IDENTITY_ENDPOINT, and "
+            "whether a proxy stands between.",
+        )
     return ExchangeError(
         "azure-refused",
         f"Azure gave no token for {who} (status {status}): {shown(said, 500).rstrip('.')}.",

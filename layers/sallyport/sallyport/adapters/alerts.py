@@ -39,6 +39,9 @@ class Alerts:
         response = self._service.post("/", headers, urlencode(form).encode())
         if response.status != 200:  # noqa: PLR2004 - Publish's only good answer
             raise UnavailableError("alert-refused", f"SNS answered {response.status}")
+        if b"<MessageId>" not in response.body:
+            # Whoever answered so was not SNS. Rather told twice than by nobody.
+            raise UnavailableError("alert-answer", "SNS's answer names no message")
 
 
 def subject(finding: Finding) -> str:

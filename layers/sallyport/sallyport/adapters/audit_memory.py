@@ -27,6 +27,7 @@ MAX_PLACES: Final = 20
 # Sign-ins of one principal with one client in a day; a person has a few.
 MAX_SIGN_INS: Final = 500
 ATTEMPTS: Final = 8
+DAY_SECONDS: Final = 86_400
 
 Clock = Callable[[], datetime]
 
@@ -78,6 +79,12 @@ class Memory:
         update = self._update(key, "SET expires_at = :x ADD counted :w", values, "")
         return transact(self._dynamodb, [{"Put": put}, {"Update": update}])
 
+    def keep(self, key: str, item: Mapping[str, Any], keep: timedelta) -> None:
+        """Let an item that was read live on for so long; a day less is no matter."""
+        expires_at = self.expires_at(keep)
+        if int(item["expires_at"]["N"]) + DAY_SECONDS < int(expires_at["N"]):
+            self.update(key, "SET expires_at = :x", {":x": expires_at})
+
     def expires_at(self, keep: timedelta) -> dict[str, str]:
         """Return the time to live of something kept so long from now."""
         return {"N": str(int((self._clock() + keep).timestamp()))}
@@ -101,14 +108,17 @@ class TableHistory:
     def first_seen(self, topic: str, key: str, occurrence: str, when: datetime) -> datetime:  # noqa: ARG002 - the port's
         """Note that ``key`` was seen, and return the earliest time at which it was."""
         name = _key("first", topic, key)
-        expires_at = self._memory.expires_at(HISTORY)
+        item = self._memory.get(name)
+        # Most of what comes is known: one read, and a write a day at the most.
+        if item is not None and _time(item["first_seen"]) <= when:
+            self._memory.keep(name, item, HISTORY)
+            return _time(item["first_seen"])
         self._memory.update(
             name,
-            "SET first_seen = :w",
-            {":w": _seconds(when)},
+            "SET first_seen = :w, expires_at = :x",
+            {":w": _seconds(when), ":x": self._memory.expires_at(HISTORY)},
             "attribute_not_exists(first_seen) OR first_seen > :w",
         )
-        self._memory.update(name, "SET expires_at = :x", {":x": expires_at})
         item = self._memory.get(name)
         if item is None:
             raise UnavailableError("history-lost", "what was noted a moment ago is not there")
@@ -117,10 +127,13 @@ class TableHistory:
     def places(self, topic: str, key: str, place: str, when: datetime) -> frozenset[str]:  # noqa: ARG002 - the port's
         """Note where ``key`` was seen, and return all such places, at most twenty and this one."""
         name = _key("places", topic, key)
-        known = _texts(self._memory.get(name), "places")
+        item = self._memory.get(name)
+        known = _texts(item, "places")
         if place not in known and len(known) < MAX_PLACES:
             values = {":x": self._memory.expires_at(HISTORY), ":p": {"SS": [place]}}
             self._memory.update(name, "SET expires_at = :x ADD places :p", values)
+        elif item is not None:
+            self._memory.keep(name, item, HISTORY)
         return known | {place}
 
     def began(self, now: datetime) -> datetime:
@@ -162,7 +175,7 @@ class TableIssued:
         self._memory.put_once(
             f"issued#{record.access_key}", self._keep, record={"S": json.dumps(_plain(record))}
         )
-        if record.source_identity is not None:
+        if record.source_identity is not None and not self.knows_source_identity(record.source_identity):
             self._memory.put_once(_key("identity", record.source_identity), self._keep)
 
     def by_access_key(self, access_key: str) -> RecordEvent | None:

@@ -1,4 +1,4 @@
-"""The audit's own queues: where messages wait for a second look, and where unusable ones are kept."""
+"""The audit's own queues: for second looks, for imports, and for what cannot be used."""
 
 import json
 from datetime import datetime
@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from sallyport.adapters.aws import AwsError, JsonService
 from sallyport.audit.display import display
+from sallyport.audit.finding import Finding
+from sallyport.audit.imports import request
 from sallyport.errors import UnavailableError
 
 # SQS's longest delay (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
@@ -31,6 +33,10 @@ class Queue:
         message = json.dumps({"kind": kind, "due": due.isoformat(), "body": body})
         delay = min(MAX_DELAY, max(0, int((due - now).total_seconds()) + 1))
         self._send({"MessageBody": message, "DelaySeconds": delay})
+
+    def ask_import(self, finding: Finding) -> None:
+        """Have a finding imported, as it is when its turn comes."""
+        self._send({"MessageBody": request(finding)})
 
     def _send(self, message: dict[str, Any]) -> None:
         try:

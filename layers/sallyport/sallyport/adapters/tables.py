@@ -7,9 +7,9 @@ one each for the anchor and the role, one for keys, one batch for what may be di
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sallyport.adapters.aws import AwsError, JsonService
@@ -177,22 +177,31 @@ class TrustTable:
         pointer = self._read_pointer()
         if pointer is None:
             return ()
-        found: list[Anchor] = []
+        return tuple(load_anchor(found) for _, found in self._items(pointer.version, "anchor#"))
+
+    def in_force(self, *prefixes: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the keys and documents of the current version, by what the keys begin with, in that order."""
+        pointer = self._read_pointer()
+        if pointer is not None:
+            for prefix in prefixes:
+                yield from self._items(pointer.version, prefix)
+
+    def _items(self, version: str, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
         start: Item | None = None
         while True:
             arguments: dict[str, Any] = {
                 "TableName": self._table,
                 "IndexName": "by_version",
                 "KeyConditionExpression": "version = :v AND begins_with(pk, :p)",
-                "ExpressionAttributeValues": {":v": {"S": pointer.version}, ":p": {"S": "anchor#"}},
+                "ExpressionAttributeValues": {":v": {"S": version}, ":p": {"S": prefix}},
             }
             if start:
                 arguments["ExclusiveStartKey"] = start
             page = ask(self._dynamodb, "Query", arguments)
-            found += [load_anchor(_parsed(item)) for item in page.get("Items", [])]
+            yield from ((item["pk"]["S"], _parsed(item)) for item in page.get("Items", []))
             start = page.get("LastEvaluatedKey")
             if not start:
-                return tuple(found)
+                return
 
     def _anchor(self, version: str, marked: str, key: str) -> Anchor | None:
         pointer = self._pointer.held("current")
@@ -456,48 +465,6 @@ class RecordsTable:
             )
         except ConditionFailed:
             raise RecordExistsError("record-exists", "another record with this id is there") from None
-
-
-class AuditTable:
-    """What has reached the audit side, each record once."""
-
-    def __init__(self, dynamodb: JsonService, table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
-
-    def count(self, record_id: str, outcome: str, now: datetime, keep: timedelta) -> bool:
-        """Count a record under its day and outcome; ``False`` if it was counted before.
-
-        Two writes: a crash between them leaves a record that is known but not counted, which the
-        count's reader sees as one too few, never as one too many.
-        """
-        try:
-            ask(
-                self._dynamodb,
-                "PutItem",
-                {
-                    "TableName": self._table,
-                    "Item": {
-                        "pk": {"S": f"record#{record_id}"},
-                        "outcome": {"S": outcome},
-                        "expires_at": {"N": str(int((now + keep).timestamp()))},
-                    },
-                    "ConditionExpression": "attribute_not_exists(pk)",
-                },
-            )
-        except ConditionFailed:
-            return False
-        ask(
-            self._dynamodb,
-            "UpdateItem",
-            {
-                "TableName": self._table,
-                "Key": {"pk": {"S": f"count#{now:%Y-%m-%d}#{outcome}"}},
-                "UpdateExpression": "ADD records :one",
-                "ExpressionAttributeValues": {":one": {"N": "1"}},
-            },
-        )
-        return True
 
 
 class ConditionFailed(Exception):  # noqa: N818 - not an error: the second half of a conditional put's answer

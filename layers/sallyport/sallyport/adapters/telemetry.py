@@ -5,11 +5,14 @@ Exceptions are named by type and place: their texts may repeat what somebody sen
 """
 
 import contextlib
+import functools
+import json
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -26,14 +29,36 @@ Span = Callable[[str], AbstractContextManager[None]]
 
 MAX_FRAMES = 12
 
+_P = ParamSpec("_P")
+
+
+def harmless(tell: Callable[_P, None]) -> Callable[_P, None]:
+    """Let what is said about something never decide about it: no exception leaves ``tell``.
+
+    A record that says *granted* must not be followed by an error because a metric could not be counted.
+    What went wrong is one line of its own, by its type alone.
+    """
+
+    @functools.wraps(tell)
+    def quietly(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            tell(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever a logger raises
+            said = {"level": "ERROR", "message": "TelemetryFailed", "exception": type(error).__name__}
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(json.dumps(said) + "\n")
+
+    return quietly
+
 
 class PowertoolsTelemetry:
-    """One structured log line and a few metrics per exchange."""
+    """One structured log line and a few metrics per exchange. Nothing here raises."""
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
         self._logger = logger
         self._metrics = metrics
 
+    @harmless
     def finished(self, fields: Mapping[str, JsonValue], *, level: str) -> None:
         """Log one exchange and count its outcome."""
         outcome = str(fields.get("outcome", "unknown"))
@@ -44,12 +69,14 @@ class PowertoolsTelemetry:
             self._count("RegionSkipped")
         self._metrics.flush_metrics()
 
+    @harmless
     def alarm(self, event: str, fields: Mapping[str, JsonValue]) -> None:
         """Log what must not happen, and count it under the metric that an alarm watches."""
         self._logger.error(event, extra=dict(fields))
         self._count(event)
         self._metrics.flush_metrics()
 
+    @harmless
     def unexpected(self, error: Exception, fields: Mapping[str, JsonValue]) -> None:
         """Log a defect: the exception's type and where it came from."""
         frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
@@ -59,6 +86,7 @@ class PowertoolsTelemetry:
         ]
         self.alarm("Unexpected", {**fields, "exception": type(error).__name__, "places": places})
 
+    @harmless
     def refreshed(self, outcome: RefreshOutcome) -> None:
         """Log what became of one anchor's keys; keys that are getting old are an alarm."""
         if outcome.overdue:
@@ -66,6 +94,7 @@ class PowertoolsTelemetry:
         else:
             self._logger.info("keys", extra=dict(outcome.for_log()))
 
+    @harmless
     def list_refreshed(self, outcome: "ListOutcome") -> None:
         """Log what became of one revocation list; one that is late, or will be, is an alarm."""
         if outcome.overdue:

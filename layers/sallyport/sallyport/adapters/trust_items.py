@@ -7,6 +7,8 @@ from typing import Any, Final
 from sallyport.adapters.audit_memory import Memory
 from sallyport.adapters.aws import JsonService
 from sallyport.adapters.tables import ask
+from sallyport.audit.events import attributes
+from sallyport.trust.digest import content_digest
 
 # A stream tells of a change within a day; what explains it was written in the same hour.
 MEMORY: Final = timedelta(days=400)
@@ -30,7 +32,7 @@ class TrustItemsTable:
             "ConsistentRead": True,
         }
         found = ask(self._dynamodb, "GetItem", arguments).get("Item")
-        return None if found is None else _plain(found)
+        return None if found is None else attributes(found)
 
     def journal(self, around: datetime) -> Sequence[Mapping[str, str]]:
         """Return the journal's entries of the hour around a time."""
@@ -44,8 +46,32 @@ class TrustItemsTable:
                 "ExpressionAttributeValues": {":v": {"S": "-"}, ":p": {"S": f"journal#{hour}"}},
                 "Limit": MAX_ENTRIES,
             }
-            found += map(_plain, ask(self._dynamodb, "Query", arguments).get("Items", []))
+            found += map(attributes, ask(self._dynamodb, "Query", arguments).get("Items", []))
         return found
+
+    def content_digest(self, version: str, most: int) -> str | None:
+        """Return the digest of a version's items; ``None`` if they are more than ``most``.
+
+        The index lags behind the table: what does not fit now may fit in a moment.
+        """
+        documents: dict[str, str] = {}
+        start: Mapping[str, Any] | None = None
+        while True:
+            arguments: dict[str, Any] = {
+                "TableName": self._table,
+                "IndexName": "by_version",
+                "KeyConditionExpression": "version = :v",
+                "ExpressionAttributeValues": {":v": {"S": version}},
+            }
+            answer = ask(self._dynamodb, "Query", arguments | ({"ExclusiveStartKey": start} if start else {}))
+            for item in answer.get("Items", []):
+                # An item without a document is none that an apply wrote, and must not be passed over.
+                documents[item["pk"]["S"]] = item.get("document", {}).get("S", "")
+            if len(documents) > most:
+                return None
+            start = answer.get("LastEvaluatedKey")
+            if not start:
+                return content_digest(documents)
 
     def moved(self, version: str, when: datetime) -> None:
         """Note when the pointer moved to a version; the first time stands."""
@@ -55,11 +81,3 @@ class TrustItemsTable:
         """Return when the pointer first moved to a version, as far as that was seen."""
         item = self._memory.get(f"moved#{version}")
         return None if item is None else datetime.fromisoformat(item["at"]["S"])
-
-
-def _plain(item: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {
-        name: str(value.get("S", value.get("N")))
-        for name, value in item.items()
-        if "S" in value or "N" in value
-    }

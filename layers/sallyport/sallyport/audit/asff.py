@@ -18,8 +18,9 @@ MAX_ID: Final = 512
 MAX_FIELD_NAME: Final = 128
 MAX_FIELD: Final = 1_024
 MAX_REMEDY: Final = 512
-# Behaviour, not configuration: what was seen, and not what could be.
-TYPES: Final = ("Unusual Behaviors/User",)
+# What was seen, and what could be.
+BEHAVIOUR: Final = "Unusual Behaviors/User"
+CONFIGURATION: Final = "Software and Configuration Checks/AWS Security Best Practices"
 # Updates within one millisecond would be dropped; so many counted events still show in the time.
 _MAX_STEP: Final = 999_999
 
@@ -31,6 +32,7 @@ def to_asff(
 
     ``UpdatedAt`` is the last event's time and a millisecond for each event counted: Security Hub drops,
     without an error, what is not newer than what it has. An event that is delivered twice changes nothing.
+    What has ended is archived, at the time of its end; seen again, it is active again.
 
     Args:
         finding: what to import.
@@ -44,6 +46,9 @@ def to_asff(
     foreign = finding.account != account
     if foreign or not resources:
         resources = [{"Type": "AwsAccount", "Id": f"AWS::::Account:{finding.account}"}, *resources]
+    updated = finding.last_event + timedelta(milliseconds=min(finding.count - 1, _MAX_STEP))
+    if finding.ended is not None:
+        updated = max(updated + timedelta(milliseconds=1), finding.ended)
     values: dict[str, Any] = {
         "SchemaVersion": SCHEMA,
         "Id": f"sallyport/{finding.rule_id}/{finding.id}",
@@ -55,13 +60,16 @@ def to_asff(
         "CreatedAt": _iso(finding.first_event),
         "FirstObservedAt": _iso(finding.first_event),
         "LastObservedAt": _iso(finding.last_event),
-        "UpdatedAt": _iso(finding.last_event + timedelta(milliseconds=min(finding.count - 1, _MAX_STEP))),
-        "FindingProviderFields": {"Severity": {"Label": finding.severity.name}, "Types": list(TYPES)},
+        "UpdatedAt": _iso(updated),
+        "FindingProviderFields": {
+            "Severity": {"Label": finding.severity.name},
+            "Types": [CONFIGURATION if finding.is_standing else BEHAVIOUR],
+        },
         "Title": finding.title[:256],
         "Description": finding.description[:1_024],
         "Resources": resources[:32],
         "ProductFields": _fields(finding),
-        "RecordState": "ACTIVE",
+        "RecordState": "ACTIVE" if finding.ended is None else "ARCHIVED",
     }
     if finding.remedy:
         advice = {"Text": finding.remedy[:MAX_REMEDY]}

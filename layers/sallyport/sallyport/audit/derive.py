@@ -1,11 +1,10 @@
-"""What follows from the rules' selectors: event patterns, two kinds of queries, and the runbook.
+"""What follows from the rules' selectors: event patterns, and the page with one heading per rule.
 
-Pure. Because all of them are made from the same selectors, none can drift from what the rules see. Texts
-are made of the rules' own constants alone: never of anything that an event, or an operator, says.
+Pure. Because all of them are made from the same selectors, none can drift from what the rules see; so are
+the queries (``queries``).
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sallyport.audit.events import CLOUDTRAIL_DETAIL_TYPES
@@ -17,24 +16,6 @@ MAX_PATTERN: Final = 2_048
 # Services whose calls have a pattern of their own. The rest are parts of Sallyport that somebody
 # changes; one pattern sees them all.
 OWN_PATTERN: Final = frozenset({"sts", "iam", "signin", "rolesanywhere", "securityhub", "cloudtrail"})
-TABLE: Final = "cloudtrail_logs"
-# Filled in by CloudFormation, from a parameter with a strict form.
-MANAGED_PATH: Final = "${TargetRolePath}"
-
-_SAFE: Final = re.compile(r"[A-Za-z0-9 ._:/*-]+")
-_SHOWN: Final = (
-    "eventID",
-    "awsRegion",
-    "recipientAccountId",
-    "eventSource",
-    "eventName",
-    "errorCode",
-    "userIdentity.type",
-    "userIdentity.arn",
-    "userIdentity.accessKeyId",
-    "sourceIPAddress",
-    "userAgent",
-)
 
 Pattern = Mapping[str, Any]
 
@@ -81,6 +62,25 @@ def event_patterns(
     return patterns
 
 
+def forwarded_pattern(rules: Mapping[str, Rule] = RULES) -> dict[str, Any]:
+    """Return the pattern of what other accounts and Regions forward: any kind of event that rules look at.
+
+    Which of them is said where they are sent, by the patterns above; here it is said once more whose they
+    are: services' own.
+
+    Args:
+        rules: whose selectors to take.
+    """
+    native = {
+        name
+        for rule in rules.values()
+        for selector in rule.selectors
+        if selector.source.startswith("aws.")
+        for name in selector.names
+    }
+    return {"source": [{"prefix": "aws."}], "detail-type": sorted(CLOUDTRAIL_DETAIL_TYPES | native)}
+
+
 def _cloudtrail(detail: dict[str, Any]) -> dict[str, Any]:
     return {
         "source": [{"prefix": "aws."}],
@@ -116,100 +116,6 @@ def _name_of(where: tuple[Where, ...]) -> str:
         str(value).strip("{}").replace(" ", "-").lower() for one in where for value in one.values or ("any",)
     )
     return "where-" + "-".join(words)
-
-
-def logs_insights(rule: Rule) -> str | None:
-    """Return a query for CloudWatch Logs Insights that finds what a rule looks at; ``None`` if no events.
-
-    ``MANAGED_PATH`` in it is for ``Fn::Sub``. Field names:
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
-    """
-    filters = [_either(one, _insights) for one in rule.selectors if not one.source.startswith("aws.")]
-    if not filters:
-        return None
-    return "\n".join(
-        (
-            f"fields @timestamp, {', '.join(_SHOWN)}",
-            f"| filter {' or '.join(filters)}",
-            "| sort @timestamp desc",
-            "| limit 200",
-        )
-    )
-
-
-def athena(rule: Rule) -> str | None:
-    """Return a query for Athena that finds what a rule looks at; ``None`` if it looks at no events.
-
-    Its parameters, in order: for each condition on managed roles a LIKE pattern of their ARNs, then
-    the first and the last time, ISO 8601 in UTC
-    (https://docs.aws.amazon.com/athena/latest/ug/querying-with-prepared-statements.html).
-    """
-    filters = [_either(one, _sql) for one in rule.selectors if not one.source.startswith("aws.")]
-    if not filters:
-        return None
-    return "\n".join(
-        (
-            f"SELECT eventtime, {', '.join(name.lower() for name in _SHOWN)}",
-            f"FROM {TABLE}",
-            f"WHERE ({' OR '.join(filters)})",
-            "  AND eventtime BETWEEN ? AND ?",
-            "ORDER BY eventtime DESC",
-            "LIMIT 200",
-        )
-    )
-
-
-Condition = Callable[[str, str, tuple[str, ...]], str]
-
-
-def _either(selector: Selector, condition: Condition) -> str:
-    """Return one selector as a condition of a query."""
-    parts = []
-    if selector.source:
-        parts.append(condition("eventSource", "equals", tuple(_hosts((selector.source,)))))
-    if selector.names:
-        parts.append(condition("eventName", "equals", selector.names))
-    parts += [condition(one.path, one.operator, tuple(map(str, one.values))) for one in selector.where]
-    joined = " and ".join(parts)
-    return f"({joined})"
-
-
-def _insights(field: str, operator: str, values: tuple[str, ...]) -> str:
-    if operator == "exists":
-        return f"ispresent({field})"
-    if operator == "arn-like":
-        return f'{field} like ":role{MANAGED_PATH}"'
-    quoted = [f'"{_constant(value)}"' for value in values]
-    if operator == "prefix":
-        # Anchored, since "like" with a plain text finds it anywhere; the constants have letters alone.
-        return "(" + " or ".join(f"{field} like /^{_constant(value)}/" for value in values) + ")"
-    return f"{field} in [{', '.join(quoted)}]"
-
-
-def _sql(field: str, operator: str, values: tuple[str, ...]) -> str:
-    column = field.lower()
-    if operator == "exists":
-        return f"{column} IS NOT NULL"
-    if operator == "arn-like":
-        return f"{column} LIKE ?"
-    if operator == "prefix":
-        return "(" + " OR ".join(f"{column} LIKE '{_constant(value)}%'" for value in values) + ")"
-    return f"{column} IN ({', '.join(_quoted(value) for value in values)})"
-
-
-def _quoted(value: str) -> str:
-    return f"'{_constant(value)}'"
-
-
-def _constant(value: str) -> str:
-    """Return a constant of a rule, which cannot mean anything to a query.
-
-    Raises:
-        ValueError: it could. A rule has to be changed then.
-    """
-    if not _SAFE.fullmatch(value):
-        raise ValueError(f"{value!r} is no plain constant")
-    return value
 
 
 def runbook(rules: Mapping[str, Rule] = RULES) -> str:

@@ -5,6 +5,7 @@ the cursor or the reading direction, in a page or a mail it could become markup,
 could fill the disk. What comes out of here cannot: it is bounded and made of harmless characters.
 """
 
+import re
 import unicodedata
 
 MAX_DISPLAYED = 256
@@ -15,6 +16,10 @@ MAX_LOOKED_AT = 65_536
 
 # Characters with a meaning to HTML, Markdown, rich's console markup or a query language.
 _MARKUP = frozenset("<>&\"'`[]")
+
+# What most texts are made of, and nothing has to be done about: printable ASCII without the markup above and
+# without the backslash. Only a short cut; each character on its own comes to the same.
+_PLAIN = re.compile(r"[ !#-%(-;=?-Z^_a-z{-~]*")
 
 # Letters and symbols that print as nothing at all although Unicode calls them printable.
 _INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -39,7 +44,9 @@ def display(text: str, *, limit: int = MAX_DISPLAYED, markup: bool = True) -> st
             a call that interprets no markup.
     """
     limit = max(1, min(limit, MAX_LOOKED_AT))
-    shown = "".join(_escaped(character, markup=markup) for character in text[:limit])
+    shown = text[:limit]
+    if not _PLAIN.fullmatch(shown):
+        shown = "".join(_escaped(character, markup=markup) for character in shown)
     missing = len(text) - limit
     return f"{shown}…(+{missing})" if missing > 0 else shown
 

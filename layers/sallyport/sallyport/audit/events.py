@@ -9,9 +9,13 @@ CloudTrail's record: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/
 """
 
 import ipaddress
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -66,6 +70,10 @@ CLOUDTRAIL_DETAIL_TYPES: Final = frozenset(
 )
 # What services put on the bus themselves. They have no caller: (source, detail type) is their name.
 NATIVE_SOURCES: Final = frozenset({"aws.rolesanywhere", "aws.signin", "aws.securityhub"})
+
+# A service of AWS's own. The sources of partners begin with aws. as well (aws.partner/…), and what stands
+# in their events is up to them, or to whoever is their customer.
+_SERVICE: Final = re.compile(r"aws\.[A-Za-z0-9._-]+")
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -220,7 +228,7 @@ class TrustChange:
     """One change of the trust table, as its stream delivered it.
 
     ``change`` is INSERT, MODIFY or REMOVE; ``by_service`` is the service that made it by itself
-    (time to live), if one did. The images hold the table's plain string and number attributes.
+    (time to live), if one did. The images hold attributes as texts (``attributes``).
     """
 
     event_id: str
@@ -239,7 +247,9 @@ def read_event(envelope: object) -> Observed | Unusable:  # noqa: PLR0911 - a wa
     """Return the event in an EventBridge envelope, ours, forwarded or replayed.
 
     Whoever may put events on a bus can write anything into them but a source that begins with
-    ``aws.``, which EventBridge keeps for AWS's services. Only such events are believed.
+    ``aws.``, which EventBridge keeps for AWS's services and its partners. Only services' events are
+    believed. Nor can they write the envelope's account, which is the one whose bus an event came to
+    first: an event of one account that speaks for another is not believed either.
 
     Args:
         envelope: the envelope as parsed from JSON. A bare CloudTrail record, as it stands in a
@@ -251,8 +261,10 @@ def read_event(envelope: object) -> Observed | Unusable:  # noqa: PLR0911 - a wa
     if kind is None and source is None and "eventName" in envelope:
         return _cloudtrail(envelope, _NOTHING)
     event_id, detail = _text(envelope.get("id")), envelope.get("detail")
-    if not isinstance(source, str) or not source.startswith("aws."):
-        return Unusable("not-from-aws", "the envelope's source is none of AWS's", event_id)
+    if not isinstance(source, str) or not _SERVICE.fullmatch(source):
+        return Unusable("not-from-aws", "the envelope's source is none of AWS's services", event_id)
+    if _text(envelope.get("account")) is None:
+        return Unusable("no-account", "the envelope does not say whose event it is", event_id)
     if not isinstance(detail, Mapping) or not isinstance(kind, str):
         return Unusable("no-detail", "the envelope has no detail, or no detail type", event_id)
     if kind in CLOUDTRAIL_DETAIL_TYPES:
@@ -276,7 +288,10 @@ def read_record(envelope: object) -> RecordEvent | Unusable:
     record_id, when = _text(detail.get("id")), _time(detail.get("time")) or _time(envelope.get("time"))
     if record_id is None or when is None:
         return Unusable("not-a-record", "a record has an id and a time", record_id)
-    kept = _Copy().mapping(detail)
+    # Each part has a budget of its own: a long trace must not push out which key was issued.
+    kept: dict[str, Any] = {}
+    for name, value in islice(detail.items(), MAX_ENTRIES):
+        kept |= _Copy().mapping({name: value})
     identity, grant, issued, request = (
         _part(kept, name) for name in ("anchor", "grant", "issued", "request")
     )
@@ -302,7 +317,7 @@ def read_record(envelope: object) -> RecordEvent | Unusable:
         issuance=_text(grant.get("issuance")),
         profile=_text(_part(kept, "profile").get("name")),
         replay=_text(envelope.get("replay-name")),
-        detail=kept,
+        detail=MappingProxyType(kept),
     )
 
 
@@ -314,7 +329,7 @@ def read_trust_change(entry: object) -> TrustChange | Unusable:
     kind = _text(entry.get("eventName"))
     if event_id is None or kind not in {"INSERT", "MODIFY", "REMOVE"}:
         return Unusable("not-a-change", "the stream's entry has no id or no known kind", event_id)
-    keys = _attributes(change.get("Keys"))
+    keys = attributes(change.get("Keys"))
     when = change.get("ApproximateCreationDateTime")
     by, arn = _part(entry, "userIdentity"), _text(entry.get("eventSourceARN")) or ""
     return TrustChange(
@@ -326,8 +341,8 @@ def read_trust_change(entry: object) -> TrustChange | Unusable:
         account=arn.split(":")[4] if arn.count(":") >= 5 else None,  # noqa: PLR2004 - an ARN's parts
         region=_text(entry.get("awsRegion")),
         by_service=_text(by.get("principalId")) if by.get("type") == "Service" else None,
-        before=_attributes(change.get("OldImage")),
-        after=_attributes(change.get("NewImage")),
+        before=attributes(change.get("OldImage")),
+        after=attributes(change.get("NewImage")),
     )
 
 
@@ -348,10 +363,12 @@ def _cloudtrail(detail: Mapping[str, Any], envelope: Mapping[str, Any]) -> Obser
             "it has no id, no name or no source",
             event_id or _text(envelope.get("id")),
         )
+    recipient, account = _text(get("recipientAccountId")), _text(envelope.get("account"))
+    if None not in (recipient, account) and recipient != account:
+        return Unusable("another-account", "the event speaks for another account than its own", event_id)
     when = _time(get("eventTime")) or _time(envelope.get("time"))
     if when is None:
         return Unusable("no-time", "neither event nor envelope has a time", event_id)
-    copy = _Copy()
     address = get("sourceIPAddress")
     ip = _address(address)
     addendum = get("addendum")
@@ -361,7 +378,7 @@ def _cloudtrail(detail: Mapping[str, Any], envelope: Mapping[str, Any]) -> Obser
         source=source.lower().partition(".amazonaws.com")[0],
         name=name,
         time=when,
-        account=_text(get("recipientAccountId")) or _text(envelope.get("account")),
+        account=account or recipient,
         region=_text(get("awsRegion")) or _text(envelope.get("region")),
         kind=_text(get("eventType")),
         category=_text(get("eventCategory")),
@@ -370,10 +387,10 @@ def _cloudtrail(detail: Mapping[str, Any], envelope: Mapping[str, Any]) -> Obser
         error_code=_text(get("errorCode")),
         error_message=_text(get("errorMessage")),
         caller=_caller(get("userIdentity"), detail),
-        request=copy.optional(get("requestParameters")),
-        response=copy.optional(get("responseElements")),
-        additional=copy.optional(get("additionalEventData")),
-        tls=copy.optional(get("tlsDetails")),
+        request=_Copy().optional(get("requestParameters")),
+        response=_Copy().optional(get("responseElements")),
+        additional=_Copy().optional(get("additionalEventData")),
+        tls=_Copy().optional(get("tlsDetails")),
         resources=_resources(get("resources")),
         source_ip=ip,
         source_service=_text(address) if ip is None else None,
@@ -416,7 +433,8 @@ def _caller(identity: object, detail: Mapping[str, Any]) -> Caller:
     issuer, web = _part(session, "sessionIssuer"), _part(session, "webIdFederationData")
     attributes = _part(session, "attributes")
     kind, arn = _text(get("type")), _text(get("arn"))
-    is_role = kind == "AssumedRole"
+    # Some services know the role of a session and not its type.
+    is_role = kind == "AssumedRole" or _text(issuer.get("type")) == "Role"
     return Caller(
         type=kind,
         arn=arn,
@@ -451,6 +469,8 @@ class _Copy:
     def mapping(self, value: Mapping[Any, Any], depth: int = 0) -> Mapping[str, Any]:
         """Return a read-only copy of an object."""
         kept: dict[str, Any] = {}
+        # Last of all what has members of its own: a caller's long list must not push out plain values.
+        nested: list[tuple[str, object]] = []
         for number, (key, inner) in enumerate(value.items()):
             if number == MAX_ENTRIES or self._left <= 0 or not isinstance(key, str):
                 break
@@ -460,8 +480,12 @@ class _Copy:
             name = key if len(key) <= MAX_TEXT and key.isprintable() else _bounded(key)
             if isinstance(inner, str):
                 kept[name] = inner[:MAX_DOCUMENT] if key in DOCUMENTS else _bounded(inner)
+            elif inner is None or isinstance(inner, (bool, int, float)):
+                kept[name] = inner
             else:
-                kept[name] = self._value(inner, depth + 1)
+                nested.append((name, inner))
+        for name, inner in nested:
+            kept[name] = self._value(inner, depth + 1)
         return MappingProxyType(kept)
 
     def _value(self, value: object, depth: int) -> Any:  # noqa: ANN401 - a JSON value
@@ -490,10 +514,17 @@ def _part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _bounded(text: str) -> str:
-    """Return text that is cut and has no control characters; what is ordinary stays as it is."""
-    if len(text) <= MAX_TEXT and text.isprintable():
+    """Return text that is cut and has only visible characters; what is ordinary stays as it is.
+
+    Others stand as ``⟨1b⟩`` and what was cut off as ``⟨+7⟩``, without a backslash: whoever shows the text
+    escapes it (``display``), and would escape that one again. So that no two texts become one, a bracket
+    of this kind is never left as it is.
+    """
+    if len(text) <= MAX_TEXT and text.isprintable() and "⟨" not in text:
         return text
-    return display(text, limit=MAX_TEXT, markup=False)
+    kept = "".join(one if one.isprintable() and one != "⟨" else f"⟨{ord(one):x}⟩" for one in text[:MAX_TEXT])
+    missing = len(text) - MAX_TEXT
+    return f"{kept}⟨+{missing}⟩" if missing > 0 else kept
 
 
 def _text(value: object) -> str | None:
@@ -563,14 +594,27 @@ def _epoch(value: object) -> datetime:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _attributes(image: object) -> Mapping[str, str]:
-    """Return the string and number attributes of a DynamoDB image."""
+def attributes(image: object) -> Mapping[str, str]:
+    """Return the attributes of a DynamoDB image as texts; what is long or no text is its SHA-256.
+
+    So a change that is not shown is still a change.
+    """
     if not isinstance(image, Mapping):
         return _NOTHING
     found: dict[str, str] = {}
-    for name, typed in list(image.items())[:MAX_ENTRIES]:
+    for name, typed in islice(image.items(), MAX_ENTRIES):
         if isinstance(name, str) and isinstance(typed, Mapping):
-            value = _text(typed.get("S")) or _text(typed.get("N"))
-            if value is not None:
-                found[_bounded(name)] = value
+            value = typed.get("S", typed.get("N"))
+            if not isinstance(value, str) or len(value) > MAX_TEXT:
+                value = _digest(typed)
+            if value:
+                found[_bounded(name)] = _bounded(value)
     return MappingProxyType(found)
+
+
+def _digest(value: object) -> str:
+    try:
+        return sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    except (ValueError, TypeError, RecursionError):
+        # Nested deeper than anything that DynamoDB takes.
+        return "unreadable"

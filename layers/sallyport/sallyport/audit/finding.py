@@ -78,6 +78,17 @@ class Finding:
     suppressed_by: str | None = None
     # Why it is only informational: a first-seen rule is still learning.
     subdued: str | None = None
+    # When it was seen to be gone. What happened cannot go; what is the case can (``is_standing``).
+    ended: datetime | None = None
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it is about what is the case, for as long as it is, and not about what has happened."""
+        return self.window_start == ALWAYS
+
+
+ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The start of a window without an end: no event is so old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +119,9 @@ def finding_id(rule_id: str, account: str, dedupe: Iterable[str], window_start: 
     return digest.hexdigest()
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def window_of(when: datetime, window: timedelta) -> datetime:
     """Return the start of the window a time falls into. Windows are counted from 1970, in UTC."""
-    return when - (when - _EPOCH) % window
+    return when - (when - ALWAYS) % window
 
 
 def safe(value: object, limit: int = MAX_EVIDENCE_TEXT) -> str:
@@ -148,13 +156,22 @@ def merge(stored: Finding, seen: Finding) -> Finding:
     repeated = len({*stored.event_ids} & {*seen.event_ids})
     # Text, evidence and suppression are the latest event's; among equals the order must not decide.
     last = max(stored, seen, key=_order)
-    severest = max(stored, seen, key=lambda one: (one.severity, one.subdued is None, one.subdued or ""))
+    # What is the case is as severe as it is now; what has happened was as severe as the worst of it.
+    severest = (
+        last
+        if last.is_standing
+        else max(stored, seen, key=lambda one: (one.severity, one.subdued is None, one.subdued or ""))
+    )
+    last_event = max(stored.last_event, seen.last_event)
+    ends = [one.ended for one in (stored, seen) if one.ended is not None and one.ended > last_event]
     return replace(
         last,
         severity=severest.severity,
         subdued=severest.subdued,
         first_event=min(stored.first_event, seen.first_event),
-        last_event=max(stored.last_event, seen.last_event),
+        last_event=last_event,
+        # Seen again after it had ended, it has not.
+        ended=max(ends, default=None),
         count=stored.count + seen.count - repeated,
         event_ids=tuple(ids[:MAX_EVENTS]),
         resources=tuple(sorted({*stored.resources, *seen.resources}))[:MAX_RESOURCES],
@@ -162,7 +179,13 @@ def merge(stored: Finding, seen: Finding) -> Finding:
 
 
 def _order(one: Finding) -> tuple[Any, ...]:
-    return (one.last_event, one.description, tuple(one.evidence.items()), one.suppressed_by or "")
+    return (
+        one.last_event,
+        one.severity,
+        one.description,
+        tuple(one.evidence.items()),
+        one.suppressed_by or "",
+    )
 
 
 def to_json(finding: Finding) -> dict[str, Any]:
@@ -188,6 +211,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "references": list(finding.references),
         "suppressed_by": finding.suppressed_by,
         "subdued": finding.subdued,
+        "ended": None if finding.ended is None else _iso(finding.ended),
     }
 
 
@@ -218,6 +242,7 @@ def from_json(value: Mapping[str, Any]) -> Finding:
         references=tuple(value["references"]),
         suppressed_by=value["suppressed_by"],
         subdued=value["subdued"],
+        ended=None if value.get("ended") is None else datetime.fromisoformat(value["ended"]),
     )
 
 

@@ -112,7 +112,7 @@ def edges_of(event: Observed) -> tuple[Edge, ...]:
     for one in issued:
         credentials = one.get("credentials")
         child = access_key_id(credentials.get("accessKeyId")) if isinstance(credentials, Mapping) else None
-        if child is not None:
+        if child is not None and _has_a_part(event, one):
             edges.append(_edge(event, one, child))
     return tuple(edges)
 
@@ -186,6 +186,19 @@ def order(edge: Edge) -> tuple[Any, ...]:
     # None cannot be compared with text.
     comparable = tuple((one is not None, one or "") for one in texts)
     return (edge.time, edge.child, edge.event_ids, edge.call, edge.from_console, edge.tags, comparable)
+
+
+def _has_a_part(event: Observed, answer: Mapping[str, Any]) -> bool:
+    """Tell whether an event comes from an account that has a part in the call it tells of.
+
+    CloudTrail writes a call into the trail of the caller's account and into that of the role's. A third
+    account, one that forwards its events to us say, has nothing to tell of other accounts' sessions.
+    """
+    role = _text(answer.get("roleArn")) or event.text("requestParameters.roleArn")
+    # AssumeRoot names an account where the others name a role.
+    target = event.text("requestParameters.targetPrincipal")
+    parties = {event.caller.account, _account_of(role), _account_of(target), target}
+    return event.account is not None and event.account in parties
 
 
 def _edge(event: Observed, answer: Mapping[str, Any], child: str) -> Edge:

@@ -28,6 +28,8 @@ _BOX_HEIGHT: Final = 62
 _INDENT: Final = 36
 _ROW_HEIGHT: Final = 78
 _MARGIN: Final = 10
+# Beside a box: what it is to the reader, which a colour alone must not say.
+_LABEL_WIDTH: Final = 100
 # Beyond it boxes stay in one column: the table says the depth.
 _MAX_INDENTS: Final = 40
 
@@ -45,15 +47,20 @@ svg .name{font-weight:bold}svg rect{fill:var(--box);stroke:var(--line)}svg path{
 svg .outside rect{stroke:var(--good);stroke-width:2}svg .broken rect,svg .cycle rect{stroke:var(--bad);
 stroke-width:2;stroke-dasharray:6 3}svg .long-term-key rect{stroke:var(--warn);stroke-width:2}
 svg .asked rect{stroke:var(--asked);stroke-width:3}
+svg .label{fill:var(--asked);font-weight:bold}svg .label.wrong{fill:var(--bad)}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;
 border-top:1px solid var(--line)}td{overflow-wrap:anywhere}th{white-space:nowrap}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem .8rem;margin:.2rem 0}dd{margin:0}
 dt{opacity:.75}.mark{color:var(--asked);font-weight:bold}
+@media (max-width:40rem){body{margin:1rem}dl{grid-template-columns:1fr}dd{margin-bottom:.3rem}}
 """
 
 _HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
 POLICY: Final = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 """The page's content security policy: nothing but its own style sheet."""
+
+_KINDS: Final = {End.OUTSIDE: "outside"}
+_ARN_PARTS: Final = 6
 
 # What ends a script element, or a line of a script, in any browser.
 _JSON_ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -92,7 +99,7 @@ def _page(trace: Trace) -> Iterator[str]:
 
 def _picture(trace: Trace) -> Iterator[str]:
     deepest = max((min(row.depth, _MAX_INDENTS) for row in trace.rows), default=0)
-    width = 2 * _MARGIN + deepest * _INDENT + _BOX_WIDTH
+    width = 2 * _MARGIN + deepest * _INDENT + _BOX_WIDTH + _LABEL_WIDTH
     height = 2 * _MARGIN + len(trace.rows) * _ROW_HEIGHT
     yield '<div class="picture">'
     yield (
@@ -121,21 +128,46 @@ def _line(above: Row, above_number: int, row: Row, number: int) -> str:
 def _box(row: Row, number: int) -> Iterator[str]:
     x, y = _place(row, number)
     what = row.what
+    labels = []
     if isinstance(what, Root):
-        kind = {End.OUTSIDE: "outside"}.get(what.end, what.end.value)
-        whole = what.text
-        lines = [ENDS[what.end], whole[:MAX_IN_BOX], whole[MAX_IN_BOX:]]
+        kind, whole = _KINDS.get(what.end, what.end.value), what.text
+        lines = [ENDS[what.end], *_halves(whole)]
     else:
         edge = what.edge
         kind = "session asked" if what.is_asked else "session"
-        lines = [title(what), edge.role or "", f"{edge.session_name or ''}  {when(edge.time)}".strip()]
+        lines = [title(what), _role(edge.role), _name_and_time(edge.session_name or "", when(edge.time))]
         whole = "; ".join(f"{name}: {value}" for name, value in facts(what))
+        labels += [("label", "◀ asked for")] if what.is_asked else []
+        labels += [("label wrong", "! disputed")] if what.is_disputed else []
     yield f'<g class="{kind}"><title>{_safe(whole)}</title>'
     yield f'<rect x="{x}" y="{y}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="6"/>'
     for place, line in enumerate(lines):
         css = ' class="name"' if place == 0 else ""
         yield f'<text x="{x + 10}" y="{y + 18 + 17 * place}"{css}>{_in_box(line)}</text>'
+    for place, (css, label) in enumerate(labels):
+        yield f'<text x="{x + _BOX_WIDTH + 8}" y="{y + 18 + 17 * place}" class="{css}">{label}</text>'
     yield "</g>"
+
+
+def _role(arn: str | None) -> str:
+    """Return a role's path and name with its account, which is what tells roles apart; others as they are."""
+    parts = (arn or "").split(":", 5)
+    if len(parts) == _ARN_PARTS and parts[2] == "iam" and parts[5].startswith("role/"):
+        return f"{parts[5].removeprefix('role/')} in {parts[4]}"
+    return arn or ""
+
+
+def _name_and_time(name: str, at: str) -> str:
+    """Return both on one line; it is the name that is shortened."""
+    return f"{_cut(name, MAX_IN_BOX - len(at) - 1)} {at}".strip()
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """Return text as two lines, broken at a blank if there is one in the second half of the first."""
+    if len(text) <= MAX_IN_BOX:
+        return text, ""
+    blank = text.rfind(" ", MAX_IN_BOX // 2, MAX_IN_BOX + 1)
+    return (text[:blank], text[blank + 1 :]) if blank > 0 else (text[:MAX_IN_BOX], text[MAX_IN_BOX:])
 
 
 def _table(trace: Trace) -> Iterator[str]:
@@ -165,11 +197,17 @@ def _safe(text: str) -> str:
 
 
 def _in_box(text: str) -> str:
-    """Return text that fits into a box; its end tells ARNs apart, so that the middle is left out."""
-    if len(text) > MAX_IN_BOX:
-        text = f"{text[: MAX_IN_BOX // 2 - 1]}..{text[-(MAX_IN_BOX // 2 - 1) :]}"
-    shown = display(text, limit=MAX_IN_BOX, markup=False)
+    """Return text that fits into a box."""
+    shown = display(_cut(text, MAX_IN_BOX), limit=MAX_IN_BOX, markup=False)
     # What had to be escaped is longer than it was; the box is not.
     if len(shown) > MAX_IN_BOX:
         shown = f"{shown[: MAX_IN_BOX - 2]}.."
     return escape(shown, quote=True)
+
+
+def _cut(text: str, room: int) -> str:
+    """Return text with room for it; its end tells names apart, so that the middle is left out."""
+    if len(text) <= room:
+        return text
+    half = room // 2 - 1
+    return f"{text[:half]}..{text[-half:]}"

@@ -51,6 +51,8 @@ def facts(step: Step) -> Iterable[tuple[str, str]]:
 def verdict(trace: Trace) -> str:
     """Return the trace in one sentence."""
     count = sum(1 for _ in trace.steps)
+    if not count:
+        return "nothing is known"
     sessions = f"{count} session{'s' * (count != 1)}"
     if trace.gaps:
         return f"{sessions}; the chain is broken or contradicts itself in {_places(len(trace.gaps))}"

@@ -14,8 +14,11 @@ CATEGORY: Final = 2
 CLASS: Final = 2004
 CREATE: Final = 1
 UPDATE: Final = 2
+CLOSE: Final = 3
+# Status: what analysts make of it is theirs; these are what is known here.
 NEW: Final = 1
 SUPPRESSED: Final = 3
+RESOLVED: Final = 4
 # Informational is 1; zero is OCSF's word for unknown.
 SEVERITIES: Final = {
     Severity.INFORMATIONAL: (1, "Informational"),
@@ -37,9 +40,16 @@ def to_ocsf(finding: Finding, *, version: str) -> dict[str, Any]:
         version: Sallyport's own.
     """
     first, last = _milliseconds(finding.first_event), _milliseconds(finding.last_event)
-    activity, activity_name = (CREATE, "Create") if finding.count == 1 else (UPDATE, "Update")
+    ended = finding.ended is not None
+    at = last if finding.ended is None else _milliseconds(finding.ended)
+    activity, activity_name = (
+        (CLOSE, "Close") if ended else (CREATE, "Create") if finding.count == 1 else (UPDATE, "Update")
+    )
     severity_id, severity = SEVERITIES[finding.severity]
     suppressed = finding.suppressed_by is not None
+    status, status_name = (
+        (RESOLVED, "Resolved") if ended else (SUPPRESSED, "Suppressed") if suppressed else (NEW, "New")
+    )
     return {
         "activity_id": activity,
         "activity_name": activity_name,
@@ -49,15 +59,15 @@ def to_ocsf(finding: Finding, *, version: str) -> dict[str, Any]:
         "class_name": "Detection Finding",
         "type_uid": CLASS * 100 + activity,
         "type_name": f"Detection Finding: {activity_name}",
-        "time": last,
+        "time": at,
         "start_time": first,
         "end_time": last,
         "count": finding.count,
         "severity_id": severity_id,
         "severity": severity,
-        "status_id": SUPPRESSED if suppressed else NEW,
-        "status": "Suppressed" if suppressed else "New",
-        "is_alert": finding.severity >= Severity.HIGH and not suppressed,
+        "status_id": status,
+        "status": status_name,
+        "is_alert": finding.severity >= Severity.HIGH and status == NEW,
         "message": finding.description,
         "metadata": {
             "version": VERSION,
@@ -74,7 +84,7 @@ def to_ocsf(finding: Finding, *, version: str) -> dict[str, Any]:
             "title": finding.title,
             "desc": finding.description,
             "created_time": first,
-            "modified_time": last,
+            "modified_time": at,
             "first_seen_time": first,
             "last_seen_time": last,
             "analytic": {"uid": finding.rule_id, "name": finding.title, "type_id": _RULE, "type": "Rule"},

@@ -7,7 +7,7 @@ kept aside with its reason; it neither stays in the queue nor gets lost.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 
@@ -21,7 +21,7 @@ from sallyport.audit.events import (
     read_record,
     read_trust_change,
 )
-from sallyport.audit.finding import CannotTell, Finding, Severity
+from sallyport.audit.finding import CannotTell, Finding
 from sallyport.audit.lineage import Edge, edges_of, edges_of_record
 from sallyport.audit.rules.context import Context
 
@@ -42,35 +42,6 @@ _READERS: Final[Mapping[Kind, Callable[[object], Event | Unusable]]] = {
 }
 
 
-class Kept(Protocol):
-    """A finding as it is kept, and what was done about it."""
-
-    @property
-    def finding(self) -> Finding:
-        """Return all observations of it, put together."""
-
-    @property
-    def alerted(self) -> Severity | None:
-        """Return the severity that somebody was told of."""
-
-    @property
-    def imported(self) -> str | None:
-        """Return the state that was imported."""
-
-
-class Findings(Protocol):
-    """Where findings are kept. All raise ``UnavailableError`` if it is not known to be done."""
-
-    def observe(self, seen: Finding) -> Kept:
-        """Put an observation to its finding, unless its event was counted there before."""
-
-    def alerted(self, finding: Finding) -> None:
-        """Note that somebody was told of it, with its severity."""
-
-    def imported(self, finding: Finding) -> None:
-        """Note that it was imported as it is."""
-
-
 class Report(Protocol):
     """Counts and logs; never raises."""
 
@@ -79,9 +50,6 @@ class Report(Protocol):
 
     def unusable(self, kind: str, reason: str) -> None:
         """Count what is kept aside."""
-
-    def found(self, finding: Finding, *, new: bool) -> None:
-        """Count a finding."""
 
     def cannot_tell(self, said: CannotTell) -> None:
         """Count a rule that could not decide; one that threw is an alarm."""
@@ -94,27 +62,24 @@ class Report(Protocol):
 class Ports:
     """What a pipeline works with.
 
-    ``was_taken`` and ``taken`` know messages by kind and id; ``suppress`` returns the id of the
-    suppression that holds for a finding; ``later`` has a message come again when it is due; ``keep``
-    puts aside what cannot be used, by its kind and with its reason. ``alert`` and ``import_finding``
-    are ``None`` where nobody wants to be told.
+    ``was_taken`` and ``taken`` know messages by kind and id; ``later`` has a message come again when it is
+    due; ``keep`` puts aside what cannot be used, by its kind and with its reason. ``found`` keeps a finding
+    and tells of it. ``heard`` and ``saw`` remember signs of life: that a heartbeat of some time has come, and
+    an event.
     """
 
     clock: Callable[[], datetime]
     context: Callable[[datetime], Context]
     was_taken: Callable[[Kind, str], bool]
     taken: Callable[[Kind, str, str], bool]
-    findings: Findings
+    found: Callable[[Finding], None]
     note_issued: Callable[[RecordEvent], None]
     put_edges: Callable[[Iterable[Edge]], None]
-    suppress: Callable[[Finding], str | None]
+    heard: Callable[[datetime], None]
+    saw: Callable[[Observed, Context], None]
     later: Callable[[Kind, str, datetime, datetime], None]
     keep: Callable[[Kind | None, str, str, str], None]
     report: Report
-    state: Callable[[Finding], str]
-    alert: Callable[[Finding], None] | None = None
-    alert_from: Severity = Severity.HIGH
-    import_finding: Callable[[Finding], None] | None = None
     evaluate: Callable[[Event, Context], list[Finding | CannotTell]] = evaluate
 
 
@@ -136,6 +101,11 @@ class Pipeline:
             UnavailableError: something is away; the message must come again.
         """
         ports = self._ports
+        if kind == "record" and _put_off(body) is not None:
+            # What the queue of second looks gave up is brought back by the records' queue, whose way in is
+            # as narrow.
+            self.take_again(body)
+            return
         event = _read(kind, body)
         if isinstance(event, Unusable):
             # Kept before it is counted: if the queue is away, the message comes back to it.
@@ -146,9 +116,11 @@ class Pipeline:
         if not again and ports.was_taken(kind, name):
             ports.report.taken(kind, new=False)
             return
-        self._note(event)
+        if not again:
+            # Before it was put off, all of this was kept.
+            self._note(event, ports.clock())
         now = ports.clock()
-        failed, due = self._ask(event, now)
+        failed, due = self._ask(event, now, again=again)
         if failed:
             # Not marked as taken: brought back after the rule was mended, it is looked at again.
             ports.keep(kind, body, "rule-failed", " ".join(failed))
@@ -177,46 +149,38 @@ class Pipeline:
             return
         self.take(kind, inner, again=True)
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, now: datetime) -> None:
         """Keep what other events' rules ask for, before any rule is asked."""
         if isinstance(event, RecordEvent):
             if event.kind == HEARTBEAT:
                 self._ports.report.heartbeat()
+                self._ports.heard(event.time)
             self._ports.note_issued(event)
             self._ports.put_edges(edges_of_record(event))
         elif isinstance(event, Observed):
+            self._ports.saw(event, self._ports.context(now))
             self._ports.put_edges(edges_of(event))
 
-    def _ask(self, event: Event, now: datetime) -> tuple[list[str], datetime | None]:
-        """Ask the rules; returns those that threw, and when to ask once more."""
+    def _ask(self, event: Event, now: datetime, *, again: bool) -> tuple[list[str], datetime | None]:
+        """Ask the rules; returns those that threw, and when to ask once more.
+
+        What explains an event that comes late, out of an archive say, may be as late as it is. The rules are
+        therefore asked at first as if the event were on time, and wait for as long as they would have then.
+        """
         ports = self._ports
+        as_of = now if again else min(now, event.time)
         failed: list[str] = []
         due: list[datetime] = []
-        for said in ports.evaluate(event, ports.context(now)):
+        for said in ports.evaluate(event, ports.context(as_of)):
             if isinstance(said, Finding):
-                self._found(said)
+                ports.found(said)
                 continue
             ports.report.cannot_tell(said)
             if said.is_error:
                 failed.append(said.rule_id)
             elif said.again_at is not None:
-                due.append(said.again_at)
+                due.append(said.again_at if said.again_at > now else now + (said.again_at - event.time))
         return failed, min(due, default=None)
-
-    def _found(self, seen: Finding) -> None:
-        ports = self._ports
-        kept = ports.findings.observe(_with_suppression(seen, ports.suppress(seen)))
-        finding = kept.finding
-        ports.report.found(finding, new=finding.count == seen.count)
-        told = kept.alerted is not None and kept.alerted >= finding.severity
-        wanted = finding.severity >= ports.alert_from and finding.suppressed_by is None
-        # Told first and marked then: rather twice than never. What was told once, a replay tells no more.
-        if ports.alert is not None and wanted and not told:
-            ports.alert(finding)
-            ports.findings.alerted(finding)
-        if ports.import_finding is not None and kept.imported != ports.state(finding):
-            ports.import_finding(finding)
-            ports.findings.imported(finding)
 
 
 _KINDS: Final[Mapping[str, Kind]] = {kind: kind for kind in _READERS}
@@ -238,7 +202,3 @@ def _put_off(body: str) -> tuple[Kind, str, datetime] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return (kind, inner, due) if isinstance(inner, str) and due.tzinfo is not None else None
-
-
-def _with_suppression(finding: Finding, by: str | None) -> Finding:
-    return finding if by is None else replace(finding, suppressed_by=by)

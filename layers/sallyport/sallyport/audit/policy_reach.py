@@ -130,15 +130,20 @@ _ACCOUNT: Final = 4
 _COLONS: Final = 5
 
 
-def arn_fits(value: str) -> Reach:
-    """Tell whether an ARN of a stranger's account could fit a pattern."""
+def arn_fits(value: str, *, in_parts: bool = False) -> Reach:
+    """Tell whether an ARN of a stranger's account could fit a pattern.
+
+    Args:
+        value: the pattern.
+        in_parts: whether its parts are compared one by one, as the operators for ARNs do.
+    """
     if literal_prefix(value).count(":") >= _COLONS:
         # Without an account in it (an S3 bucket's ARN has none) it could be anybody's.
         return Reach.NOBODY if value.split(":")[_ACCOUNT] else Reach.UNKNOWN
     parts = value.split(":", _COLONS)
     if len(parts) > _ACCOUNT and len(parts[_ACCOUNT]) == 12 and parts[_ACCOUNT].isdigit():  # noqa: PLR2004
         # An asterisk before it may stretch over colons, but for the operators for ARNs.
-        return Reach.UNKNOWN
+        return Reach.NOBODY if in_parts else Reach.UNKNOWN
     return Reach.SOMEBODY
 
 
@@ -222,7 +227,10 @@ def stranger(test: Test) -> Reach:
             test, account_fits, may_be_absent=name not in _ALWAYS_THERE, ours=_OURS.get(name, ())
         )
     if name in ("aws:principalarn", "aws:sourcearn"):
-        return own_value(test, arn_fits, may_be_absent=name not in _ALWAYS_THERE)
+        in_parts = test.family is Family.ARN
+        return own_value(
+            test, lambda value: arn_fits(value, in_parts=in_parts), may_be_absent=name not in _ALWAYS_THERE
+        )
     if name == "aws:userid":
         return own_value(test, unique_id_fits, may_be_absent=False)
     if is_of_proof(name):

@@ -6,16 +6,25 @@ looked at is said as well; nobody may read silence about it as a pass.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from sallyport.audit import access_keys
-from sallyport.audit.finding import Finding, Resource, Severity, bounded_evidence, finding_id, safe
+from sallyport.audit.finding import (
+    ALWAYS,
+    Finding,
+    Resource,
+    Severity,
+    bounded_evidence,
+    finding_id,
+    safe,
+)
 from sallyport.audit.policy_document import account_of
+from sallyport.audit.posture_codes import RULE_PREFIX
 from sallyport.audit.trust_managed import ManagedRole
 from sallyport.audit.trust_policy import NOTHING_KNOWN, Surroundings, examine
-from sallyport.audit.weakness import Verdict, Weakness
+from sallyport.audit.weakness import Observation, Verdict, Weakness
 from sallyport.cognito.pool_check import PoolProblem
 from sallyport.cognito.pool_check import Severity as PoolSeverity
 
@@ -23,8 +32,8 @@ RUNBOOK: Final = "docs/posture.md"
 
 # Nobody but AWS can write a role or its trust policy there.
 _AWS_OWN: Final = ("/aws-service-role/", "/aws-reserved/")
-# A weakness of the configuration is one finding for as long as it is there: its window has no end.
-_ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Of the roles of one account elsewhere; the count says how many there are.
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +56,15 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """A weakness, and what has it."""
-
-    resource: Resource
-    weakness: Weakness
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """What a look at an account found, the worst first, and how much was looked at, by what it is."""
+    """What a look at an account found, the worst first, and how much was looked at, by what it is.
+
+    ``parts`` are those that were looked at: what was found of another one before may still be there.
+    """
 
     observations: tuple[Observation, ...]
     looked_at: Mapping[str, int]
+    parts: frozenset[str] = frozenset()
 
     def from_severity(self, least: Severity) -> tuple[Observation, ...]:
         """Return what is at least so severe."""
@@ -70,12 +75,14 @@ def scan(inventory: Inventory, *, now: datetime, surroundings: Surroundings = NO
     """Return what is weak in an account, and what could not be told; never raises for what was read."""
     found: list[Observation] = []
     looked_at: dict[str, int] = {}
+    parts = {LOOKS}
     for name, what in _PARTS.items():
         part = getattr(inventory, name)
         if part is None:
-            found.append(_not_looked_at(inventory, name, what))
+            found.append(not_looked_at(inventory.account, what, inventory.reasons.get(name, "")))
         else:
             looked_at[what] = len(part)
+            parts.add(name)
     if inventory.roles is not None:
         own = [role for role in inventory.roles if not str(role.get("Path")).startswith(_AWS_OWN)]
         looked_at["roles"] = len(own)
@@ -83,27 +90,54 @@ def scan(inventory: Inventory, *, now: datetime, surroundings: Surroundings = NO
         for role in own:
             found += _of_role(role, inventory.account, surroundings)
         found += drift(inventory.roles, inventory.account, surroundings.managed)
+        if any(one.external_ids and not one.principals for one in surroundings.managed.values()):
+            found.append(_nobody_said_who_comes(inventory.account))
     for key in inventory.keys or ():
         found += _of_key(key, inventory.account, now)
     for name, problems in (inventory.pools or {}).items():
         found += [_of_pool(name, problem) for problem in problems]
     found.sort(key=lambda one: (-one.weakness.severity, one.resource, one.weakness.statement or 0))
-    return Posture(observations=tuple(found), looked_at=MappingProxyType(looked_at))
+    return Posture(observations=tuple(found), looked_at=MappingProxyType(looked_at), parts=frozenset(parts))
 
 
+POOLS: Final = "pools"
 _PARTS: Final = {"roles": "roles", "keys": "active access keys", "pools": "user pools"}
 
 
-def _not_looked_at(inventory: Inventory, name: str, what: str) -> Observation:
+LOOKS: Final = "looks"
+"""What there is to say of the look itself: a part for itself, which every look has."""
+
+
+def not_looked_at(account: str, what: str, reason: str) -> Observation:
+    """Return that a part was not looked at.
+
+    Args:
+        account: whose.
+        what: the part, in words, in the plural.
+        reason: why; empty if nobody has asked.
+    """
     weakness = Weakness(
         code="not-looked-at",
         severity=Severity.LOW,
         verdict=Verdict.CANNOT_TELL,
         subject=what,
-        text=f"{what} were not looked at: {safe(inventory.reasons.get(name, 'nobody has asked'))}",
+        text=f"{what} were not looked at: {safe(reason) or 'nobody has asked'}",
         cure="look again with permission to read them",
     )
-    return Observation(resource=Resource("AwsAccount", inventory.account), weakness=weakness)
+    return Observation(part=LOOKS, resource=Resource("AwsAccount", account), weakness=weakness)
+
+
+def _nobody_said_who_comes(account: str) -> Observation:
+    weakness = Weakness(
+        code="managed-principal-unknown",
+        severity=Severity.LOW,
+        verdict=Verdict.CANNOT_TELL,
+        subject="exchange functions",
+        text="which roles are the exchange functions' own was not said: whether managed roles let anybody "
+        "else in cannot be told",
+        cure="name them, as the stack's outputs AssumeRoleRoleArn and CreateSessionRoleArn do",
+    )
+    return Observation(part="roles", resource=Resource("AwsAccount", account), weakness=weakness)
 
 
 def _of_role(role: Mapping[str, Any], account: str, surroundings: Surroundings) -> Iterator[Observation]:
@@ -111,7 +145,7 @@ def _of_role(role: Mapping[str, Any], account: str, surroundings: Surroundings) 
     for one in examine(
         role.get("AssumeRolePolicyDocument"), account=account, role=arn, surroundings=surroundings
     ):
-        yield Observation(resource=_role(arn), weakness=one)
+        yield Observation(part="roles", resource=_role(arn), weakness=one)
 
 
 def drift(
@@ -125,17 +159,11 @@ def drift(
         managed: what the trust file says of roles, by ARN.
     """
     by_arn = {str(role.get("Arn")): role for role in roles}
+    elsewhere: dict[str, list[str]] = {}
     for arn, wanted in sorted(managed.items()):
         role = by_arn.get(arn)
         if account_of(arn) != account:
-            yield _drift(
-                arn,
-                "role-elsewhere",
-                Severity.INFORMATIONAL,
-                "the trust file names this role of another account, which cannot be looked at from here",
-                "run `sallyport posture` there as well",
-                Verdict.CANNOT_TELL,
-            )
+            elsewhere.setdefault(account_of(arn) or "", []).append(arn)
         elif role is None:
             yield _drift(
                 arn,
@@ -164,6 +192,22 @@ def drift(
                     f"a profile asks for {wanted.duration} seconds and the role allows {longest}",
                     f"set its MaxSessionDuration to {wanted.duration}, or the profile's duration lower",
                 )
+    for owner, arns in elsewhere.items():
+        yield _elsewhere(owner, arns)
+
+
+def _elsewhere(account: str, arns: Sequence[str]) -> Observation:
+    shown = ", ".join(arn.partition(":role/")[2] for arn in arns[:_NAMED])
+    weakness = Weakness(
+        code="role-elsewhere",
+        severity=Severity.INFORMATIONAL,
+        verdict=Verdict.CANNOT_TELL,
+        subject=safe(account),
+        text=f"the trust file names {len(arns)} role(s) of this account, which cannot be looked at from "
+        f"here: {safe(shown)}{' and more' if len(arns) > _NAMED else ''}",
+        cure="run `sallyport posture` there as well",
+    )
+    return Observation(part="roles", resource=Resource("AwsAccount", safe(account)), weakness=weakness)
 
 
 def _drift(  # noqa: PLR0913, PLR0917 - what a weakness is made of
@@ -172,7 +216,7 @@ def _drift(  # noqa: PLR0913, PLR0917 - what a weakness is made of
     weakness = Weakness(
         code=code, severity=severity, verdict=verdict, subject=safe(arn), text=text, cure=cure
     )
-    return Observation(resource=_role(arn), weakness=weakness)
+    return Observation(part="roles", resource=_role(arn), weakness=weakness)
 
 
 def _role(arn: str) -> Resource:
@@ -183,7 +227,7 @@ def _of_key(key: access_keys.Key, account: str, now: datetime) -> Iterator[Obser
     user = "root" if key.user == access_keys.ROOT else f"user {key.user}"
     resource = Resource("AwsIamAccessKey", safe(f"{account} {user} {key.name}"))
     for one in access_keys.weaknesses(key, now):
-        yield Observation(resource=resource, weakness=one)
+        yield Observation(part="keys", resource=resource, weakness=one)
 
 
 _POOL_SEVERITIES: Final = {PoolSeverity.ERROR: Severity.HIGH, PoolSeverity.WARNING: Severity.LOW}
@@ -198,10 +242,10 @@ def _of_pool(name: str, problem: PoolProblem) -> Observation:
         text=safe(problem.text),
         cure=problem.cure,
     )
-    return Observation(resource=Resource("AwsCognitoUserPool", safe(name)), weakness=weakness)
+    return Observation(part=POOLS, resource=Resource("AwsCognitoUserPool", safe(name)), weakness=weakness)
 
 
-def as_finding(one: Observation, *, account: str, region: str, at: datetime) -> Finding:
+def as_finding(one: Observation, *, account: str, region: str, at: datetime, look: str) -> Finding:
     """Return an observation as a finding that is the same one at every look, for as long as it is there.
 
     Args:
@@ -209,25 +253,27 @@ def as_finding(one: Observation, *, account: str, region: str, at: datetime) -> 
         account: the account that was looked at.
         region: where the look was taken from; IAM itself has none.
         at: when.
+        look: the look's own id; a finding counts each look once.
     """
     weakness = one.weakness
-    rule = f"posture-{weakness.code}"
+    rule = f"{RULE_PREFIX}{weakness.code}"
     statement = "" if weakness.statement is None else str(weakness.statement)
-    dedupe = (one.resource.type, one.resource.id, weakness.code, statement, weakness.subject)
+    about = (one.resource.type, one.resource.id, statement, weakness.subject)
     unsure = "" if weakness.is_certain else "cannot tell: "
     return Finding(
-        id=finding_id(rule, account, dedupe, _ALWAYS),
+        id=finding_id(rule, account, about, ALWAYS),
         rule_id=rule,
         account=account,
         region=region,
         title=safe(f"{weakness.code}: {one.resource.id}", 256),
         description=f"{unsure}{weakness.text}",
         severity=weakness.severity,
-        dedupe=dedupe,
-        window_start=_ALWAYS,
+        dedupe=tuple(dict.fromkeys(filter(None, (one.resource.id, weakness.subject)))),
+        window_start=ALWAYS,
         first_event=at,
         last_event=at,
         resources=(one.resource,),
+        event_ids=(safe(one.occurrence or look, 128),),
         evidence=bounded_evidence(
             {
                 "verdict": weakness.verdict.value,
@@ -237,5 +283,5 @@ def as_finding(one: Observation, *, account: str, region: str, at: datetime) -> 
             }
         ),
         remedy=weakness.cure,
-        runbook=f"{RUNBOOK}#{weakness.code}",
+        runbook=f"{RUNBOOK}#{'user-pools' if one.part == POOLS else weakness.code}",
     )

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sallyport.audit.display import display
 from sallyport.audit.finding import Finding, Severity
+from sallyport.audit.posture_codes import CODES, POOL_CODES, RULE_PREFIX
 from sallyport.audit.rules.rule import Rule
 from sallyport.errors import SallyportError
 from sallyport.trust.wildcards import Pattern, literal_prefix, pattern
@@ -25,6 +26,8 @@ FIELDS: Final = frozenset({"id", "rule", "owner", "reason", "until", "about", "a
 _TEXTS: Final = ("id", "rule", "owner", "reason", "until")
 # Short enough to be everything, for what is at least high: such a suppression would hide an attack.
 _LEAST_PREFIX: Final = 8
+# Of an ARN, after account and type: all of role/* is every role of the account.
+_LEAST_NAME: Final = 4
 
 
 class SuppressionsError(SallyportError):
@@ -118,18 +121,19 @@ def _entry(entry: Any, *, rules: Mapping[str, Rule], today: date) -> Suppression
         problems.append("account has twelve digits")
     if problems:
         return problems
-    rule = rules.get(entry["rule"])
-    if rule is None:
+    rule = entry["rule"]
+    severity = _severity(rule, rules)
+    if severity is None:
         return [f"there is no rule {display(entry['rule'], limit=80)}"]
     until = _day(entry["until"])
     if until is None or until > today + LONGEST:
         return [f"until is a day, YYYY-MM-DD, within {LONGEST.days} days"]
-    vague = not about or any(len(literal_prefix(one)) < _LEAST_PREFIX for one in about)
-    if rule.severity >= Severity.HIGH and vague:
-        return [f"about is needed for {rule.id}, which is {rule.severity.name}: name what is meant"]
+    vague = not about or any(map(_is_vague, about))
+    if severity >= Severity.HIGH and vague:
+        return [f"about is needed for {rule}, which is {severity.name}: name what is meant"]
     return Suppression(
         id=entry["id"],
-        rule=rule.id,
+        rule=rule,
         owner=entry["owner"],
         reason=entry["reason"],
         until=until,
@@ -137,6 +141,28 @@ def _entry(entry: Any, *, rules: Mapping[str, Rule], today: date) -> Suppression
         account=account,
         _patterns=tuple(map(pattern, about)),
     )
+
+
+def _severity(rule: str, rules: Mapping[str, Rule]) -> Severity | None:
+    """Return how bad it is what a rule finds, or ``None`` where there is no such rule."""
+    if rule in rules:
+        return rules[rule].severity
+    # A weakness of the configuration can be as bad as what has it, so what is meant has to be named.
+    code = rule.removeprefix(RULE_PREFIX)
+    return Severity.HIGH if code != rule and code in CODES | POOL_CODES else None
+
+
+def _is_vague(text: str) -> bool:
+    """Tell whether a pattern names nothing: what every ARN of an account begins with is no name."""
+    named = literal_prefix(text)
+    if named == text:
+        return False
+    if named.startswith("arn:"):
+        # arn:partition:service:Region:account:type/path/name; whatever comes after type and account counts.
+        resource = named.split(":", 5)[5] if named.count(":") >= 5 else ""  # noqa: PLR2004 - an ARN's parts
+        kind = next((one for one in "/:" if one in resource), "/")
+        return len(resource.partition(kind)[2]) < _LEAST_NAME
+    return len(named) < _LEAST_PREFIX
 
 
 def _is_text(value: object) -> bool:

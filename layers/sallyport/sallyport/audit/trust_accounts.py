@@ -52,6 +52,8 @@ def weaknesses(
         organization: its id; empty if nobody has said.
         expected: principals that are meant to come, wherever they are.
     """
+    for way in policy.ways(ASSUME_ROLE, "CanonicalUser"):
+        yield _not_a_principal(way)
     may_set = {way.principal for way in policy.ways(SET_SOURCE_IDENTITY, "AWS", ANYBODY)}
     for way in policy.ways(ASSUME_ROLE, "AWS", ANYBODY):
         principal = way.principal.value
@@ -131,8 +133,9 @@ def _named_by_conditions(
         for value in test.values:
             if test.name in _ORGANIZATIONS and not _is_own_organization(test, value, organization):
                 yield _foreign_organization(way, value, organization)
-            if test.variables(value) or test.is_pattern(value):
+            if test.variables(value):
                 continue
+            # A pattern of ARNs names an account as well, as far as that is written out.
             named = account_of(value) if test.name in ("aws:principalaccount", "aws:principalarn") else ""
             if named and named != account and not _keeps_out(way, named, org_accounts, organization):
                 yield _foreign_account(way, value, org_accounts)

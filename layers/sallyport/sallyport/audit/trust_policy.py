@@ -29,6 +29,7 @@ OPEN: Final = frozenset(
         "anywhere-any-anchor",
         "anywhere-any-certificate",
         "service-for-anybody",
+        "service-for-other-account",
     }
 )
 """Codes that mean: somebody may come whom nobody has named."""
@@ -112,7 +113,7 @@ def _weaknesses(
     )
     yield from trust_oidc.weaknesses(policy, account=account)
     yield from trust_saml.weaknesses(policy, account=account)
-    yield from trust_services.weaknesses(policy, account=account)
+    yield from trust_services.weaknesses(policy, account=account, org_accounts=surroundings.org_accounts)
     if managed is not None:
         yield from trust_managed.weaknesses(policy, managed)
 

@@ -4,7 +4,7 @@ Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html a
 https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from sallyport.audit.finding import Severity
@@ -27,8 +27,8 @@ from sallyport.audit.policy_reach import (
     reach,
     stranger,
 )
-from sallyport.audit.weakness import Weakness
-from sallyport.trust.wildcards import literal_prefix
+from sallyport.audit.weakness import Verdict, Weakness
+from sallyport.trust.wildcards import WILDCARDS, literal_prefix
 
 ROLES_ANYWHERE: Final = "rolesanywhere.amazonaws.com"
 
@@ -59,13 +59,30 @@ _DEPUTIES: Final = frozenset(
 )
 _SOURCES: Final = frozenset({"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"})
 _RESOURCE: Final = 5
+_ACCOUNT_DIGITS: Final = 12
 
 
-def weaknesses(policy: Policy, *, account: str) -> Iterator[Weakness]:
-    """Yield what is weak about the ways in of services."""
+def weaknesses(
+    policy: Policy, *, account: str, org_accounts: Collection[str] | None = None
+) -> Iterator[Weakness]:
+    """Yield what is weak about the ways in of services.
+
+    Args:
+        policy: the role's trust policy.
+        account: the role's account.
+        org_accounts: the own organisation's accounts; ``None`` if nobody has said.
+    """
     for way in policy.ways(ASSUME_ROLE, "Service"):
         service = way.principal.value.lower()
-        if service == ROLES_ANYWHERE:
+        if any(one in service for one in WILDCARDS):
+            yield way.weakness(
+                "principal-unreadable",
+                Severity.HIGH,
+                "which services are meant, is not written out: IAM Roles Anywhere is one as well",
+                "name the service",
+                verdict=Verdict.CANNOT_TELL,
+            )
+        elif service == ROLES_ANYWHERE:
             yield from _of_certificates(policy, way)
         elif _without_region(service) in _DEPUTIES:
             found = reach(way.clauses, _for_somebody_else)
@@ -78,6 +95,32 @@ def weaknesses(policy: Policy, *, account: str) -> Iterator[Weakness]:
                     verdict=found.verdict,
                     set_to=(equals("aws:SourceAccount"), account),
                 )
+            else:
+                yield from _for_others(way, account, org_accounts)
+
+
+def _for_others(way: Way, account: str, org_accounts: Collection[str] | None) -> Iterator[Weakness]:
+    """Yield the accounts for which a service may come, and which are not the own one."""
+    own = {account, *(org_accounts or ())}
+    for test in (clause[0] for clause in way.clauses if len(clause) == 1):
+        if test.name not in ("aws:sourceaccount", "aws:sourcearn") or not test.is_wanting:
+            continue
+        for value in test.values:
+            named = value if test.name == "aws:sourceaccount" else _account_in(value)
+            if len(named) == _ACCOUNT_DIGITS and named.isdigit() and named not in own:
+                yield way.weakness(
+                    "service-for-other-account",
+                    Severity.LOW,
+                    "the service may assume the role on behalf of another account's resources",
+                    "remove that account unless it is meant",
+                    subject=value,
+                    verdict=Verdict.CANNOT_TELL if org_accounts is None else Verdict.WEAK,
+                )
+
+
+def _account_in(arn: str) -> str:
+    parts = arn.split(":", _RESOURCE)
+    return parts[4] if len(parts) > _RESOURCE else ""
 
 
 def _without_region(service: str) -> str:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sallyport.audit.finding import Severity
+from sallyport.audit.finding import Resource, Severity
 from sallyport.model import JsonValue
 
 
@@ -45,7 +45,7 @@ class Weakness:
     """One thing that is weak, or that nobody can tell from here.
 
     Attributes:
-        code: stable, kebab-case; one of ``CODES`` of the module that found it.
+        code: stable, kebab-case; a heading of ``docs/posture.md``.
         severity: how urgent it is.
         verdict: how sure it is.
         statement: the index in ``Statement``, from 0 (a single statement is 0); ``None`` where the whole
@@ -70,3 +70,17 @@ class Weakness:
     def is_certain(self) -> bool:
         """Whether it is weak for sure; otherwise nobody can tell from here."""
         return self.verdict is Verdict.WEAK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A weakness, and what has it.
+
+    ``part`` is what was looked at when it was found. ``occurrence`` is what is counted, if that is not each
+    look.
+    """
+
+    part: str
+    resource: Resource
+    weakness: Weakness
+    occurrence: str = ""

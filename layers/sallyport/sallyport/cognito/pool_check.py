@@ -20,6 +20,10 @@ Described = Mapping[str, Any]
 _V1: Final = "V1_0"
 _V3: Final = "V3_0"
 
+# Identity providers that a customer can have of his own. At all others (Google, Facebook, Apple, Amazon)
+# everybody in the world has an account, and Cognito makes a profile for whoever comes.
+_OF_CUSTOMERS: Final = frozenset({"SAML", "OIDC"})
+
 
 class Severity(StrEnum):
     """Whether isolation can be broken, or somebody cannot sign in or could be surprised."""
@@ -61,7 +65,7 @@ def check_pool(
         clients: ``UserPoolClient`` of DescribeUserPoolClient, for every app client of the pool: also for
             those that are not declared, because a user may sign in through any.
         providers: ``IdentityProvider`` of DescribeIdentityProvider, for every one.
-        trigger_arn: the function that must be attached, with its alias if it has one; ``None`` accepts any.
+        trigger_arn: the function that must be attached, as the pool names it; ``None`` accepts any.
     """
     declared = mapping.pools.get(str(pool.get("Id")))
     if declared is None:
@@ -80,6 +84,7 @@ def check_pool(
         *_attributes(declared, pool, described, idps),
         *_clients(declared, described),
         *_providers(declared, idps),
+        *_strangers(declared, pool, idps),
     ]
     return tuple(sorted(found, key=lambda problem: problem.severity is Severity.WARNING))
 
@@ -248,6 +253,36 @@ def _providers(declared: PoolRules, idps: tuple[Described, ...]) -> Iterator[Poo
                 f"the provider has no constant for the tag {key!r}, so the trigger refuses its users' tokens",
                 "add it under providers",
             )
+
+
+def _strangers(declared: PoolRules, pool: Described, idps: tuple[Described, ...]) -> Iterator[PoolProblem]:
+    """Yield where somebody whom nobody has invited would have a tenant at once."""
+    isolating = declared.isolating
+    for idp in idps:
+        name = str(idp.get("ProviderName"))
+        keys = sorted(isolating & declared.providers.get(name, {}).keys())
+        if keys and idp.get("ProviderType") not in _OF_CUSTOMERS:
+            yield _error(
+                "provider-public",
+                name,
+                f"everybody in the world can have an account at {name}, and so would get the tag {keys[0]!r}",
+                "remove its constants, and have the customer's own provider (SAML or OIDC) instead",
+            )
+    constants = sorted(
+        {
+            tag.key
+            for rules in declared.rules()
+            for tag in rules.tags
+            if rules.use is Use.USERS and tag.isolates and isinstance(tag.source, Constant)
+        }
+    )
+    if constants and (pool.get("AdminCreateUserConfig") or {}).get("AllowAdminCreateUserOnly") is not True:
+        yield _warning(
+            "constant-at-sign-up",
+            constants[0],
+            f"whoever signs up is given the tag {constants[0]!r}, because it is the same for all users",
+            "allow administrators alone to create users, unless a trigger at sign-up turns strangers away",
+        )
 
 
 def _problem(code: str, severity: Severity, subject: str, text: str, cure: str) -> PoolProblem:

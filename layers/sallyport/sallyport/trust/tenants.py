@@ -27,10 +27,23 @@ _ISSUER: Final = re.compile(
     r"https://(?:[a-z0-9-]+\.)*cognito-idp\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<pool>[^/]+)"
 )
 # What an ID token says of the user's attributes: whether he writes them, only a declared tag has checked.
-_ATTRIBUTE: Final = "token:custom:"
+# Cognito's standard ones are OpenID Connect's (Core, §5.1) but for those that it sets itself.
+_CUSTOM: Final = "token:custom:"
+_STANDARD: Final = frozenset(
+    f"token:{name}"
+    for name in (
+        "address", "birthdate", "email", "family_name", "gender", "given_name", "locale", "middle_name",
+        "name", "nickname", "phone_number", "picture", "preferred_username", "profile", "website", "zoneinfo",
+    )
+)  # fmt: skip
 # Operators that compare with the tenant and nothing else.
 _ISOLATING_OPERATORS: Final = frozenset({"StringEquals", "StringLike", "ArnEquals", "ArnLike"})
 _ARN_COLONS: Final = 5
+# What the session says about itself, or whoever sends a request chooses: any value would do for it.
+_OF_THE_REQUEST: Final = (
+    "aws:principal", "aws:referer", "aws:requesttag/", "aws:sourceidentity", "aws:tagkeys", "aws:useragent",
+    "aws:userid", "aws:username", "sts:",
+)  # fmt: skip
 _AWS_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 _UP_TO_WILDCARD: Final = re.compile(r"[^*?]*")
 # What no value that isolates contains. Another claim's value stands as NUL here: it could be anything.
@@ -65,9 +78,12 @@ def check_tenants(
     for name, pool in known.items():
         _check_anchor(anchors[name], pool, problems)
     for profile in profiles:
+        of_anchor = known.get(profile["trust_anchor"])
+        # Whom a profile denies, must not be able to write himself out of it either.
+        if _is_cognitos(anchors.get(profile["trust_anchor"])):
+            _check_attributes(profile, of_anchor, problems)
         if profile["effect"] != Effect.ALLOW.value:
             continue
-        of_anchor = known.get(profile["trust_anchor"])
         if of_anchor is None or not of_anchor.rules.isolating:
             if profile.get(ACROSS_TENANTS):
                 problems.add(
@@ -108,6 +124,13 @@ def _pool_of(anchor: Anchor, pools: Sequence[DeclaredPool]) -> DeclaredPool | No
     if found is None:
         return None
     return next((pool for pool in pools if pool.rules.id == found["pool"]), None)
+
+
+def _is_cognitos(anchor: Anchor | None) -> bool:
+    """Tell whether an anchor is for a user pool, declared or not."""
+    return isinstance(anchor, OidcAnchor) and (
+        anchor.dialect is Dialect.COGNITO or _ISSUER.fullmatch(anchor.issuer) is not None
+    )
 
 
 def _check_anchor(anchor: Anchor, pool: DeclaredPool, problems: Problems) -> None:
@@ -222,11 +245,11 @@ def _statement_isolates(statement: Document, key: str) -> bool:
     for operator, block in conditions.items():
         quantifier, _, plain = operator.rpartition(":")
         for name, expected in block.items():
-            # Over no values at all every value meets a condition, and about itself a session says nothing.
+            # Over no values at all every value meets a condition.
             if (
                 plain in _ISOLATING_OPERATORS
                 and (not quantifier or (quantifier == "ForAllValues" and name in never_missing))
-                and not name.lower().startswith("aws:principal")
+                and not name.lower().startswith(_OF_THE_REQUEST)
                 and _listed(expected)
                 and all(_keeps_to(one, key) for one in _listed(expected))
             ):
@@ -271,20 +294,40 @@ def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - JSON that may be one or 
 # --- sources --------------------------------------------------------------------------------------
 
 
+def _check_attributes(profile: Document, pool: DeclaredPool | None, problems: Problems) -> None:
+    """Note where a user's own attributes decide, of which nothing has checked who writes them."""
+    # A profile that denies has conditions alone.
+    grants = profile["effect"] == Effect.ALLOW.value
+    deciding = [
+        ((field,), name)
+        for field, name in (_deciding(profile) if grants else _in_condition(profile))
+        if name.startswith(_CUSTOM) or name in _STANDARD
+    ]
+    # A tag that isolates must be the token's own in any case.
+    isolating = set() if pool is None else set(map(fold_tag_key, pool.rules.isolating))
+    tagged = [
+        (("session_tags", tag["key"]), name)
+        for tag in (profile["session_tags"] if grants else ())
+        for name in parse(tag["value"]).keys
+        if name.startswith(_CUSTOM) and fold_tag_key(tag["key"]) not in isolating
+    ]
+    where = "its user pool under user_pools, with" if pool is None else f"under user_pools.{pool.name}"
+    for place, name in (*deciding, *tagged):
+        problems.add(
+            ("profiles", profile["name"], *place),
+            f"whether users can write {name.removeprefix('token:')}, nothing has checked",
+            f"declare {where} a tag of it (isolates: false if nobody's access hangs on it), and use "
+            f"{TAG_CLAIM_PREFIX}<key>",
+        )
+
+
 def _check_sources(profile: Document, pool: DeclaredPool, problems: Problems) -> None:
     """Note where a decision hangs on what the caller or the user could have written."""
     path = ("profiles", profile["name"])
     tags = _tags(pool.rules)
     for field, name in _deciding(profile):
         key = _tag_in(name)
-        if name.startswith(_ATTRIBUTE):
-            problems.add(
-                (*path, field),
-                f"whether users can write {name.removeprefix('token:')}, nothing has checked",
-                f"declare a tag of it that isolates under user_pools.{pool.name}, and use "
-                f"{TAG_CLAIM_PREFIX}<key>",
-            )
-        elif key is not None and key not in tags:
+        if key is not None and key not in tags:
             problems.add(
                 (*path, field),
                 f"no token of the user pool {pool.name!r} has the tag "
@@ -302,9 +345,7 @@ def _check_sources(profile: Document, pool: DeclaredPool, problems: Problems) ->
 
 def _deciding(profile: Document) -> list[tuple[str, str]]:
     """Return the names of the values on which it hangs who gets what, each with the field that has it."""
-    found: dict[tuple[str, str], None] = {}
-    for block in profile["condition"].values():
-        found |= {("condition", name): None for name in block}
+    found = dict.fromkeys(_in_condition(profile))
     if profile["session_policy"] is not None:
         found |= {
             ("session_policy", name): None for name in compile_policy(profile["session_policy"]).text.keys
@@ -312,6 +353,10 @@ def _deciding(profile: Document) -> list[tuple[str, str]]:
     for arn in profile["managed_policies"]:
         found |= {("managed_policies", name): None for name in parse(arn).keys}
     return list(found)
+
+
+def _in_condition(profile: Document) -> list[tuple[str, str]]:
+    return [("condition", name) for block in profile["condition"].values() for name in block]
 
 
 def _tags(rules: PoolRules) -> dict[str, list[DeclaredTag]]:

@@ -2,15 +2,27 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 
 from sallyport.audit.display import display
 from sallyport.cognito.load import load_mapping
 from sallyport.cognito.trigger import respond
 from sallyport.errors import ConfigurationError, TokenRefusedError
 from sallyport.settings import TriggerSettings
+
+OF_ONE_USER: Final = frozenset(
+    {
+        "trigger-tag-missing",
+        "trigger-tag-illegal",
+        "trigger-tag-not-allowed",
+        "trigger-tag-ambiguous",
+    }
+)
+"""Reasons that lie in the attributes or groups of whoever signs in. They are counted, and taken off the
+errors that ring the alarm; every other reason is one that meets more than one user."""
 
 # Where in an event stands what tells one sign-in from another. No attribute but Cognito's own id.
 _LOGGED = {
@@ -31,7 +43,7 @@ def token_trigger(
         ConfigurationError: there is no mapping that may be used.
     """
     mapping = load_mapping(_mapping(settings))
-    log = logger or Logger(location=None)
+    log, metrics = logger or Logger(location=None), Metrics()
 
     def run(event: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -40,6 +52,9 @@ def token_trigger(
             log.warning(
                 "token refused", extra={"reason": error.reason, "detail": error.detail, **_logged(event)}
             )
+            if error.reason in OF_ONE_USER:
+                metrics.add_metric(name="TokenRefused", unit=MetricUnit.Count, value=1)
+                metrics.flush_metrics()
             raise
 
     return run

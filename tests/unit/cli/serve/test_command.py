@@ -48,7 +48,7 @@ def exports(process: subprocess.Popen[bytes], count: int = 2) -> dict[str, str]:
     lines = [process.stdout.readline().decode() for _ in range(count)]
     words = [shlex.split(line) for line in lines]
     assert all(one[:1] == ["export"] for one in words), lines
-    return dict(one[1].split("=", 1) for one in words)  # type: ignore[misc]
+    return {name: value for name, _, value in (one[1].partition("=") for one in words)}
 
 
 def test_what_it_prints_is_what_clients_need(machine: Machine, exchange: SmallExchange) -> None:

@@ -15,7 +15,7 @@ from sallyport_cli.serve import holder as holders
 from sallyport_cli.serve import schedule
 from sallyport_cli.serve.holder import Holder
 from sallyport_cli.serve.http_head import Refusal
-from sallyport_cli.workload.problem import ExchangeError
+from sallyport_cli.workload.problem import ExchangeError, Kind
 from sallyport_cli.workload.session import SessionCredentials
 from tests.support.sessions import START, Clock, Obtain, refused, session
 
@@ -166,21 +166,47 @@ def test_a_denial_takes_the_credentials_away(holder: Holder, clock: Clock, obtai
 
 
 @pytest.mark.parametrize("kind", ["denied", "local"])
-def test_what_waiting_does_not_help_ends_it_at_the_start(holder: Holder, obtain: Obtain, kind: str) -> None:
-    obtain.failing = refused(kind)  # type: ignore[arg-type]
+def test_what_waiting_does_not_help_ends_it_at_the_start(holder: Holder, obtain: Obtain, kind: Kind) -> None:
+    obtain.failing = refused(kind)
     with pytest.raises(ExchangeError, match=kind):
         holder.first()
 
 
 @pytest.mark.parametrize("kind", ["unreachable", "throttled", "server"])
-def test_what_passes_is_waited_for(holder: Holder, obtain: Obtain, kind: str) -> None:
-    obtain.failing = refused(kind)  # type: ignore[arg-type]
+def test_what_passes_is_waited_for(holder: Holder, obtain: Obtain, kind: Kind) -> None:
+    obtain.failing = refused(kind)
     holder.first()
     with pytest.raises(Refusal, match=kind):
         holder.credentials(0)
     obtain.failing = None
     holder.start()
     becomes(holder, 2)
+
+
+@pytest.mark.parametrize("reason", ["pin-wrong", "pin-locked"])
+def test_a_wrong_pin_is_not_tried_again(
+    holder: Holder, clock: Clock, obtain: Obtain, told: list[str], reason: str
+) -> None:
+    holder.first()
+    holder.start()
+    obtain.failing = ExchangeError(reason, "The token does not take the PIN.", kind="local")
+    clock.passes(minutes=41)
+    end = time.monotonic() + 10
+    while not any("not tried again" in one for one in told) and time.monotonic() < end:
+        time.sleep(0.005)
+    time.sleep(0.1)
+    assert obtain.calls == 2
+    assert key(holder, 0) == session(1).access_key_id, "what there is can be used until it ends"
+    clock.passes(minutes=19)
+    with pytest.raises(Refusal, match="PIN"):
+        holder.credentials(0)
+
+
+def test_where_nobody_reads_beside_it_a_wrong_pin_ends_it(holder: Holder, obtain: Obtain) -> None:
+    obtain.failing = ExchangeError("pin-wrong", "The token does not take the PIN.", kind="local")
+    with pytest.raises(ExchangeError, match="PIN"):
+        holder.run()
+    assert obtain.calls == 1
 
 
 def broken(**changes: object) -> SessionCredentials:

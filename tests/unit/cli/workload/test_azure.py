@@ -141,6 +141,19 @@ def test_whatever_answers_ends_in_a_sentence(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("variable", ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT"])
+def test_an_answer_that_was_cut_off_does_not_show_its_token(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with loopback.Server(loopback.answer(b'{"access_token": "not-to-be-seen", "expires_on": "17')) as server:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{server.port}")
+        if variable == "IDENTITY_ENDPOINT":
+            monkeypatch.setenv("IDENTITY_HEADER", HEADER)
+        error = refused()
+    assert (error.reason, error.kind) == ("azure-foreign", "local")
+    assert "not-to-be-seen" not in f"{error.detail} {error.cure} {error.more}"
+
+
 def test_a_machine_without_identities_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -8,9 +8,11 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sallyport_cli.post import Answer, post
 from sallyport_cli.workload import folder as folders
 from sallyport_cli.workload.entry import MAX_ENTRY_BYTES, Entry, dump, load
 from sallyport_cli.workload.problem import ExchangeError
@@ -73,27 +75,48 @@ def test_a_session_a_little_longer_does_for_the_little(workload: Workload) -> No
     assert workload.obtain().access_key_id.endswith("2")
 
 
-def test_a_new_token_of_the_same_identity_is_no_new_exchange(workload: Workload) -> None:
-    claims = {"iss": "https://issuer", "sub": "somebody", "groups": ["a"]}
+def test_a_new_token_is_a_new_exchange(workload: Workload) -> None:
     for number in range(3):
-        fresh = {"jti": str(number), "iat": number, "nbf": number, "exp": number + 3600, "uti": str(number)}
-        workload.token_file.write_text(token(claims | fresh, f"signature{number}"))
-        workload.obtain()
-    assert workload.exchange.asked == 1
-
-
-def test_a_projected_token_of_a_cluster_stays_the_same_identity(workload: Workload) -> None:
-    pod = {"namespace": "shop", "pod": {"name": "web", "uid": "1"}}
-    for number in range(2):
-        claims = {"iss": "https://cluster", "sub": "x", "kubernetes.io": pod | {"warnafter": number}}
+        claims = {"iss": "https://issuer", "sub": "somebody", "jti": str(number)}
         workload.token_file.write_text(token(claims))
         workload.obtain()
-    assert workload.exchange.asked == 1
-    workload.token_file.write_text(
-        token({"iss": "https://cluster", "sub": "x", "kubernetes.io": pod | {"pod": 2}})
-    )
+        workload.obtain()
+    assert workload.exchange.asked == 3
+
+
+@pytest.mark.parametrize("signature", ["", "AAAA", "c2lnbmF0dXJf"])
+def test_a_token_with_somebodys_claims_and_no_good_signature_is_shown_to_the_exchange(
+    workload: Workload, signature: str
+) -> None:
+    header, payload, signed = workload.token_file.read_text().split(".")
+    assert signed != signature
     workload.obtain()
-    assert workload.exchange.asked == 2
+    workload.exchange.always = DENIED
+    workload.token_file.write_text(f"{header}.{payload}.{signature}")
+    with pytest.raises(ExchangeError) as caught:
+        workload.obtain()
+    assert caught.value.kind == "denied"
+    assert len(workload.files()) == 1, "the denial of one token is not another's"
+
+
+def test_what_was_issued_while_the_token_was_replaced_is_nobodys(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = workload.token_file.read_text()
+    wish = workload.wish()
+
+    def replaced(*arguments: Any) -> Answer:
+        workload.token_file.write_text(token({"iss": "https://issuer", "sub": "somebody-else"}))
+        return post(*arguments)
+
+    monkeypatch.setattr("sallyport_cli.workload.asking.post", replaced)
+    workload.cache().obtain(wish, workload.clock)
+    assert workload.files() == []
+    monkeypatch.setattr("sallyport_cli.workload.asking.post", post)
+    for text in (mine, workload.token_file.read_text()):
+        workload.token_file.write_text(text)
+        workload.obtain()
+    assert workload.exchange.asked == 3
 
 
 @pytest.mark.parametrize(
@@ -218,6 +241,28 @@ def test_without_the_token_nothing_is_handed_out(workload: Workload) -> None:
         workload.obtain()
     assert caught.value.kind == "local"
     assert len(workload.files()) == 1
+
+
+def test_a_pipe_is_read_once_by_whoever_needs_the_token(workload: Workload) -> None:
+    text = workload.token_file.read_text()
+    workload.token_file.unlink()
+    os.mkfifo(workload.token_file)
+    writer = threading.Thread(target=workload.token_file.write_text, args=(text,), daemon=True)
+    writer.start()
+    assert workload.obtain().access_key_id.endswith("1")
+    writer.join(5)
+    assert workload.exchange.tokens == [text]
+    assert workload.files() == []
+
+
+def test_a_pipe_that_nobody_writes_into_is_a_sentence(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sallyport_cli.open_file.PIPE_SECONDS", 0.05)
+    workload.token_file.unlink()
+    os.mkfifo(workload.token_file)
+    with pytest.raises(ExchangeError, match="nobody writes"):
+        workload.obtain()
 
 
 def test_nothing_is_kept_for_an_identity_that_was_not_known_at_first(workload: Workload) -> None:
@@ -394,6 +439,16 @@ def test_half_written_files_are_swept_when_they_are_old(workload: Workload) -> N
     workload.obtain()
     assert not old.exists()
     assert young.exists()
+
+
+def test_sessions_that_are_over_are_swept(workload: Workload) -> None:
+    workload.obtain()
+    old = workload.entry()
+    os.utime(old, (1, 1))
+    workload.token_file.write_text(token({"iss": "https://issuer", "sub": "somebody", "jti": "2"}))
+    workload.obtain()
+    assert not old.exists()
+    assert len(workload.files()) == 1
 
 
 def test_the_file_holds_no_token(workload: Workload) -> None:

@@ -179,7 +179,7 @@ def test_uses_that_do_not_exist(pool: Pool, tmp_path: Path, use: str) -> None:
     (tmp_path / "refresh").write_text("refresh-1")
     pool.says({"id_token": "id-1"})
     if not use:
-        assert token(pool, refresh_token_file=str(tmp_path / "refresh"), token_use=use)
+        assert token(pool, refresh_token_file=str(tmp_path / "refresh"), token_use=use).reveal() == "id-1"
         return
     with pytest.raises(ExchangeError, match="--token-use"):
         token(pool, refresh_token_file=str(tmp_path / "refresh"), token_use=use)

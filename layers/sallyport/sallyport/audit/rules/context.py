@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
-from sallyport.audit.events import RecordEvent
+from sallyport.audit.events import Observed, RecordEvent
 from sallyport.audit.trust_policy import NOTHING_KNOWN, Surroundings
 from sallyport.trust.wildcards import Pattern, pattern
 
@@ -77,6 +77,9 @@ class TrustItems(Protocol):
     def journal(self, around: datetime) -> Sequence[Mapping[str, str]]:
         """Return the journal's entries of the hour around a time."""
 
+    def content_digest(self, version: str, most: int) -> str | None:
+        """Return the digest of a version's items as an index has them; ``None`` if they are more."""
+
     def moved(self, version: str, when: datetime) -> None:
         """Note when the pointer moved to a version."""
 
@@ -97,7 +100,8 @@ class Estate:
     ``anchors_and_profiles`` are ARNs of IAM Roles Anywhere's that are known to be ours.
     ``other_source_identities`` are patterns of what others than the exchange may set.
     ``learning_until`` is when the history is long enough to call something new. ``has_trail`` says
-    whether CloudTrail events arrive at all. ``surroundings`` is what the evaluator of trust policies may
+    whether CloudTrail events arrive at all. ``posture_role`` is the role of the function whose own calls
+    prove that they do. ``surroundings`` is what the evaluator of trust policies may
     know.
     """
 
@@ -114,11 +118,12 @@ class Estate:
     other_source_identities: tuple[str, ...] = ()
     learning_until: datetime | None = None
     has_trail: bool = True
+    posture_role: str = ""
     surroundings: Surroundings = NOTHING_KNOWN
 
     @cached_property
     def _managed(self) -> tuple[Pattern, ...]:
-        return tuple(pattern(text) for text in self.managed_roles)
+        return tuple(pattern(text.lower()) for text in self.managed_roles)
 
     @cached_property
     def _own(self) -> tuple[Pattern, ...]:
@@ -129,8 +134,12 @@ class Estate:
         return tuple(pattern(text) for text in self.other_source_identities)
 
     def manages(self, role_arn: str) -> bool:
-        """Tell whether a role is one that only the exchange may assume."""
-        return any(one.matches(role_arn) for one in self._managed)
+        """Tell whether a role is one that only the exchange may assume.
+
+        IAM knows no two names that differ by case alone, so that a caller's spelling decides nothing.
+        """
+        name = role_arn.lower()
+        return any(one.matches(name) for one in self._managed)
 
     def owns(self, resource: str) -> bool:
         """Tell whether an ARN or a name is of something that the product is made of."""
@@ -139,6 +148,16 @@ class Estate:
     def expects_source_identity(self, value: str) -> bool:
         """Tell whether somebody else than the exchange may set this source identity."""
         return any(one.matches(value) for one in self._others)
+
+    def is_own_heartbeat(self, event: Observed) -> bool:
+        """Tell whether an event is the posture function's own call that only proves the chain."""
+        return (
+            bool(self.posture_role)
+            and event.succeeded
+            and (event.source, event.name) == ("sts", "GetCallerIdentity")
+            and (event.account, event.region) == (self.account, self.region)
+            and event.caller.role_arn == self.posture_role
+        )
 
     def is_own_account(self, account: str) -> bool:
         """Tell whether an account is this one or of the organisation."""

@@ -20,8 +20,8 @@ from sallyport.audit.rules.rule import (
     account_of,
     caller_evidence,
     key_resource,
-    role_asked_for,
     role_resource,
+    roles_named,
 )
 from sallyport.audit.rules.sts import ASSUME
 
@@ -52,34 +52,37 @@ _INSIDE: Final = tuple(
 )
 
 _MANAGED: Final = Where("userIdentity.sessionContext.sessionIssuer.arn", "arn-like", (MANAGED_ROLES,))
+# Calls that answer with credentials of a role, in lower case as they are looked up.
+_MAKERS: Final = frozenset({*(("sts", name.lower()) for name in ASSUME), ("rolesanywhere", "createsession")})
 _DESIGN: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html"
 _REVOKE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"
 
 
 def _unexplained_session(event: Observed, context: Context) -> Verdict:
-    if (
-        event.source == "sts"
-        and event.name in ASSUME
-        and (made := _session_made(event, context)) is not NO_MATCH
-    ):
-        return made
+    if (event.source, event.name.lower()) in _MAKERS:
+        made = _session_made(event, context)
+        if made is not NO_MATCH:
+            return made
     return _session_used(event, context)
 
 
 def _session_made(event: Observed, context: Context) -> Verdict:
-    if not event.succeeded:
+    key = _key_made(event)
+    # An answer with a key is a session, whatever else the event says of an error.
+    if not event.succeeded and key is None:
         return NO_MATCH
-    role = role_asked_for(event)
-    if role is None:
+    named = roles_named(event)
+    if not named:
         return Unclear("no-role")
-    if not context.estate.manages(role):
+    # Asked for, listed and answered: a managed role in any of these places is what the call was about.
+    role = next((arn for arn in named if context.estate.manages(arn)), None)
+    if role is None:
         return NO_MATCH
     caller = _caller(event, context)
     if caller == "stranger":
         return _unexplained(event, role, "It was not the exchange that called.")
     if caller == "unknown":
         return Unclear("callers-copy-decides")
-    key = access_key_id(event.value("responseElements.credentials.accessKeyId"))
     if key is None:
         return Unclear("no-access-key")
     record = context.issued.by_access_key(key)
@@ -94,9 +97,8 @@ def _session_made(event: Observed, context: Context) -> Verdict:
             record.source_identity,
         ),
         "Region": (event.region, record.issued_region),
+        "issuance": ("web-identity" if _is_by_token(event) else "assume-role", record.issuance),
     }
-    if event.name == "AssumeRoleWithWebIdentity":
-        said["issuance"] = ("web-identity", record.issuance)
     return _compared(event, role, said, record)
 
 
@@ -107,7 +109,9 @@ def _caller(event: Observed, context: Context) -> Literal["exchange", "stranger"
     can say, by the access key that STS chose.
     """
     caller, estate = event.caller, context.estate
-    if event.name == "AssumeRoleWithWebIdentity":
+    if event.source == "rolesanywhere":
+        return "stranger"
+    if _is_by_token(event):
         return "exchange" if caller.type in {"WebIdentityUser", None} else "stranger"
     if caller.role_arn in estate.exchange_roles:
         return "exchange"
@@ -122,9 +126,25 @@ def _caller(event: Observed, context: Context) -> Literal["exchange", "stranger"
 
 def _without_record(event: Observed, context: Context, role: str) -> Verdict:
     due = event.time + GRACE
-    if context.now < due:
+    # Nobody waits for a time that is still far away: such an event would never be judged.
+    if context.now < due and event.time - context.now <= GRACE:
         return Unclear("record-may-come", due)
     return _unexplained(event, role, "No record of the exchange has its access key.")
+
+
+def _is_by_token(event: Observed) -> bool:
+    return event.name.lower() == "assumerolewithwebidentity"
+
+
+def _key_made(event: Observed) -> str | None:
+    """Return the access key that a call was answered with; Roles Anywhere answers with a list."""
+    answers = event.value("responseElements.credentialSet")
+    for answer in (event.response, *(answers if isinstance(answers, tuple) else ())):
+        credentials = answer.get("credentials") if isinstance(answer, Mapping) else None
+        key = access_key_id(credentials.get("accessKeyId")) if isinstance(credentials, Mapping) else None
+        if key is not None:
+            return key
+    return None
 
 
 def _session_name(event: Observed) -> str | None:
@@ -148,6 +168,9 @@ def _session_used(event: Observed, context: Context) -> Verdict:
     record = context.issued.by_access_key(caller.access_key)
     if record is None:
         return _without_record(event, context, caller.role_arn)
+    if record.outcome != "granted":
+        more: dict[str, object] = {"exchange": record.record_id, "outcome": record.outcome}
+        return _unexplained(event, caller.role_arn, "The exchange never gave its credentials out.", more)
     said = {
         "role": (caller.role_arn, record.role_arn),
         "session name": (caller.session_name, record.session_name),
@@ -174,9 +197,8 @@ def _compared(
 
 
 def _unexplained(event: Observed, role: str, reason: str, more: dict[str, object] | None = None) -> Match:
-    made = access_key_id(event.value("responseElements.credentials.accessKeyId"))
-    is_use = event.caller.role_arn == role and role_asked_for(event) != role
-    key = event.caller.access_key if is_use else made
+    is_use = event.caller.role_arn == role and role not in roles_named(event)
+    key = event.caller.access_key if is_use else _key_made(event)
     name = event.caller.session_name if is_use else _session_name(event)
     return Match(
         # The key tells sessions apart; without one, everything about the session that is there.
@@ -328,7 +350,11 @@ RULES: Final = (
             "caller was the exchange's own role, treat the function as taken over."
         ),
         references=(_DESIGN, _REVOKE),
-        selectors=(Selector("sts", ASSUME), Selector("", where=(_MANAGED,))),
+        selectors=(
+            Selector("sts", ASSUME),
+            Selector("rolesanywhere", ("CreateSession",)),
+            Selector("", where=(_MANAGED,)),
+        ),
         check=_unexplained_session,
         window=timedelta(days=30),
         gaps="Console sessions made from issued credentials carry another key and are counted, not judged.",

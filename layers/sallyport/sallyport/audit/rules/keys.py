@@ -116,6 +116,9 @@ def _several_addresses(event: Observed, context: Context) -> Verdict:
     key = event.caller.access_key
     if event.caller.invoked_by is not None or event.caller.from_console or event.caller.type == "AWSService":
         return NO_MATCH
+    if context.estate.is_own_heartbeat(event):
+        # One session of a function comes from wherever Lambda runs it.
+        return NO_MATCH
     if key is None or event.source_ip is None:
         return Unclear("no-key" if key is None else "no-address")
     if not key.startswith("ASIA"):

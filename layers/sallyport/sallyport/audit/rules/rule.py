@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from sallyport.audit.events import Observed
 from sallyport.audit.finding import Resource, Severity
@@ -198,7 +198,19 @@ def account_of(arn: str | None) -> str | None:
 
 def role_asked_for(event: Observed) -> str | None:
     """Return the role that a call is about: as it asks, or as CloudTrail lists it."""
-    asked = event.text("requestParameters.roleArn")
-    if asked is not None:
-        return asked
-    return next((arn for arn in event.resources if ":role/" in arn), None)
+    return next(iter(roles_named(event)), None)
+
+
+def roles_named(event: Observed) -> tuple[str, ...]:
+    """Return the roles that a call is about: as it asks, as CloudTrail lists them, and as it was answered."""
+    answers = event.value("responseElements.credentialSet")
+    found = (
+        event.text("requestParameters.roleArn"),
+        *(arn for arn in event.resources if ":role/" in arn),
+        *(one.get("roleArn") for one in (answers if isinstance(answers, tuple) else ()) if _is_object(one)),
+    )
+    return tuple(dict.fromkeys(arn for arn in found if isinstance(arn, str) and arn))
+
+
+def _is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)

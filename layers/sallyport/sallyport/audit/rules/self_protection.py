@@ -87,8 +87,6 @@ TRAIL_CHANGES: Final = (
     "StopEventDataStoreIngestion",
     "UpdateEventDataStore",
 )
-# Values of one request that are looked at for the name of something of ours.
-MAX_VALUES: Final = 200
 
 _CLOUDFORMATION: Final = "cloudformation.amazonaws.com"
 _TRAIL: Final = "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/best-practices-security.html"
@@ -118,13 +116,15 @@ def _own_part_changed(event: Observed, context: Context) -> Verdict:
 
 
 def _texts(event: Observed) -> Iterator[str]:
-    """Yield what may name something: resources, and the request's texts (a bounded number)."""
+    """Yield what may name something: resources, and all texts of request and answer.
+
+    The answer too: who changes what brings a function its messages names that by an id of its own. How many
+    texts there are is bounded where events are read; here none is left out, so that no caller can hide a
+    name behind others.
+    """
     yield from event.resources
-    waiting: list[Any] = [event.request]
-    seen = 0
-    while waiting and seen < MAX_VALUES:
-        value = waiting.pop()
-        seen += 1
+    waiting: list[Any] = [event.request, event.response]
+    for value in waiting:
         if isinstance(value, str):
             yield value
         elif isinstance(value, Mapping):

@@ -240,7 +240,8 @@ def _sign_in_token(event: Observed, _context: Context) -> Verdict:
         if agent.startswith(("Mozilla/", "Jakarta Commons-HttpClient", "AWS Internal", "aws-internal")):
             return NO_MATCH
     return Match(
-        about=(who(event), agent or ""),
+        # Not the user agent: it is the caller's to choose, and could choose what is suppressed.
+        about=(who(event),),
         why=(
             "An instance's role made a link to sign in to the console."
             if instance
@@ -359,5 +360,6 @@ RULES: Final = (
         ),
         selectors=(Selector("signin", ("GetSigninToken",)),),
         check=_sign_in_token,
+        gaps="A program that calls itself a browser is taken for one.",
     ),
 )

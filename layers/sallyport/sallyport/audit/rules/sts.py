@@ -66,7 +66,8 @@ def _global_endpoint(event: Observed, _context: Context) -> Verdict:
         return NO_MATCH if host is not None or kind is not None else Unclear("no-endpoint")
     served = details.get("awsServingRegion") if isinstance(details, Mapping) else None
     return Match(
-        about=(who(event), event.user_agent or ""),
+        # Not the user agent: it is the caller's to choose, and would make as many findings as it likes.
+        about=(who(event),),
         why="STS was asked through its global endpoint, which depends on one Region.",
         evidence=caller_evidence(event) | {"host": host, "endpoint": kind, "served in": served},
     )

@@ -16,9 +16,11 @@ from sallyport.audit.rules.rule import (
     caller_evidence,
     role_resource,
 )
-from sallyport.audit.trust_policy import examine
+from sallyport.audit.trust_policy import LACKING, examine
 from sallyport.audit.weakness import Weakness
 
+# What CloudTrail writes in the place of what it does not show.
+_HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 DOCUMENT_CALLS: Final = ("CreateRole", "UpdateAssumeRolePolicy")
 
 _OIDC: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html"
@@ -42,6 +44,8 @@ def _policy_rule(concerns: Callable[[Weakness], bool], why: str) -> Callable[[Ob
         name = event.text("requestParameters.roleName")
         if text is None or name is None or event.account is None:
             return Unclear("no-document")
+        if text == _HIDDEN:
+            return Unclear("document-hidden")
         role = event.text("responseElements.role.arn") or _role_arn(event, name)
         found = [
             one
@@ -51,20 +55,31 @@ def _policy_rule(concerns: Callable[[Weakness], bool], why: str) -> Callable[[Ob
             if concerns(one)
         ]
         weak = [one for one in found if one.is_certain]
-        if not weak:
+        unsure = max((one.severity for one in found), default=Severity.INFORMATIONAL)
+        if not weak and unsure < Severity.MEDIUM:
             return Unclear("policy-cannot-be-told") if found else NO_MATCH
-        return Match(
-            about=(role, *sorted({one.code for one in weak})),
-            why=why,
-            evidence=caller_evidence(event)
-            | {"role": role}
-            | {one.code: f"{one.text} ({one.subject})" for one in weak[:5]}
-            | {"cure": weak[0].cure},
-            resources=role_resource(role),
-            severity=max(one.severity for one in weak),
-        )
+        if not weak:
+            # Somebody has to look: what cannot be understood from here may be as open as can be.
+            return _match(
+                event, role, found, f"It could not be told from here whether this holds: {why}", unsure
+            )
+        return _match(event, role, weak, why, max(one.severity for one in weak))
 
     return check
+
+
+def _match(event: Observed, role: str, found: list[Weakness], why: str, severity: Severity) -> Match:
+    is_certain = found[0].is_certain
+    return Match(
+        about=(role, *sorted({one.code for one in found}), *(() if is_certain else ("cannot-tell",))),
+        why=why,
+        evidence=caller_evidence(event)
+        | {"role": role}
+        | {one.code: f"{one.text} ({one.subject})" for one in found[:5]}
+        | {"cure": found[0].cure},
+        resources=role_resource(role),
+        severity=severity if is_certain else min(severity, Severity.MEDIUM),
+    )
 
 
 def _role_arn(event: Observed, name: str) -> str:
@@ -74,7 +89,8 @@ def _role_arn(event: Observed, name: str) -> str:
 
 
 def _is_oidc(one: Weakness) -> bool:
-    return one.code.startswith("oidc-")
+    # What is only a matter of style is posture's to say.
+    return one.code.startswith("oidc-") and one.severity > Severity.INFORMATIONAL
 
 
 def _is_saml(one: Weakness) -> bool:
@@ -86,7 +102,10 @@ def _is_source_identity(one: Weakness) -> bool:
 
 
 def _is_open(one: Weakness) -> bool:
-    return not (_is_oidc(one) or _is_saml(one) or _is_source_identity(one))
+    if one.code.startswith("oidc-") or _is_saml(one) or _is_source_identity(one):
+        return False
+    # Who is kept out, or gone, is nobody to whom the role was opened.
+    return one.code not in LACKING and one.code != "principal-gone"
 
 
 def _oidc_provider(event: Observed, _context: Context) -> Verdict:
@@ -201,5 +220,9 @@ RULES: Final = (
         references=(_PRINCIPALS,),
         selectors=(Selector("iam", DOCUMENT_CALLS),),
         check=_policy_rule(_is_open, "The trust policy admits principals that are not of this organisation."),
+        gaps=(
+            "Without the parameter `AuditAccounts` nobody has said which accounts are the organisation's: "
+            "every other one is then a finding of at most medium severity that says so."
+        ),
     ),
 )

@@ -3,18 +3,21 @@
 An app client's secret and a provider's details, which hold one as well, are dropped at once.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from botocore.exceptions import ClientError
 
-from sallyport_cli.aws import asking
+from sallyport.adapters.reading import Asking, asking
+from sallyport.cognito.load import read_mapping
+from sallyport.cognito.pool_check import PoolProblem, Severity, check_pool
 
-PAGE = 60
+PAGE: Final = 60
 """Cognito's longest page."""
 
-ACTIONS = (
+ACTIONS: Final = (
     "DescribeUserPool",
     "ListUserPoolClients",
     "DescribeUserPoolClient",
@@ -23,7 +26,7 @@ ACTIONS = (
 )
 """What whoever checks a pool must be allowed, of cognito-idp."""
 
-_SECRETS = frozenset({"ClientSecret", "ProviderDetails"})
+_SECRETS: Final = frozenset({"ClientSecret", "ProviderDetails"})
 
 
 class Cognito(Protocol):
@@ -54,13 +57,60 @@ class ReadPool:
     providers: tuple[Mapping[str, Any], ...]
 
 
-def read_pool(client: Cognito, pool_id: str) -> ReadPool | None:
+def problems(  # noqa: PLR0913 - each has a name
+    client: Cognito,
+    mapping: str,
+    names: Mapping[str, str],
+    *,
+    region: str,
+    trigger: str | None,
+    ask: Asking = asking,
+) -> Iterator[tuple[str, PoolProblem]]:
+    """Yield what is wrong with user pools, each with the name of its pool.
+
+    Args:
+        client: for the Region.
+        mapping: the compiled tag mapping, which all of them are in.
+        names: what the trust file calls each, by the pools' ids.
+        region: where the trigger is.
+        trigger: ARN of the function that must be attached; ``None`` accepts any.
+        ask: says what cannot be read.
+
+    Raises:
+        UnreadableError: a pool, or a part of it, may not be looked at.
+        UnavailableError: AWS cannot be reached; with ``ask``, what that raises instead.
+    """
+    rules = read_mapping(json.loads(mapping))
+    for pool_id, name in sorted(names.items(), key=lambda pair: pair[1]):
+        if pool_id.partition("_")[0] != region:
+            yield (
+                name,
+                _error(
+                    "pool-elsewhere",
+                    pool_id,
+                    f"the pool is not in {region}, and a trigger is in its pool's Region",
+                    "Deploy Sallyport in the pool's Region as well, and declare the pool there.",
+                ),
+            )
+            continue
+        read = read_pool(client, pool_id, ask=ask)
+        if read is None:
+            yield name, _error("pool-missing", pool_id, "there is no such user pool", "Correct the id.")
+            continue
+        found = check_pool(
+            rules, pool=read.pool, clients=read.clients, providers=read.providers, trigger_arn=trigger
+        )
+        yield from ((name, one) for one in found)
+
+
+def read_pool(client: Cognito, pool_id: str, *, ask: Asking = asking) -> ReadPool | None:
     """Read a pool; ``None`` if there is none with this id.
 
     Raises:
-        CommandError: it, or a part of it, may not be looked at.
+        UnreadableError: it, or a part of it, may not be looked at.
+        UnavailableError: AWS cannot be reached; with ``ask``, what that raises instead.
     """
-    with asking(f"look at the user pool {pool_id} (cognito-idp:{', '.join(ACTIONS)})"):
+    with ask(f"look at the user pool {pool_id} (cognito-idp:{', '.join(ACTIONS)})"):
         try:
             pool = client.describe_user_pool(UserPoolId=pool_id)["UserPool"]
         except ClientError as error:
@@ -92,6 +142,10 @@ def _pages(call: Any, member: str, pool_id: str) -> Iterator[Mapping[str, Any]]:
         if not page.get("NextToken"):
             return
         token = {"NextToken": page["NextToken"]}
+
+
+def _error(code: str, subject: str, text: str, cure: str) -> PoolProblem:
+    return PoolProblem(code=code, severity=Severity.ERROR, subject=subject, text=text, cure=cure)
 
 
 def _without_secrets(described: Mapping[str, Any]) -> Mapping[str, Any]:

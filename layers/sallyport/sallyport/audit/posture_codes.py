@@ -1,0 +1,95 @@
+"""All codes of weaknesses, so that a suppression cannot name one that there is not."""
+
+from typing import Final
+
+RULE_PREFIX: Final = "posture-"
+"""What the rule ids of such findings begin with; the weakness's code follows."""
+
+CODES: Final = frozenset(
+    {
+        "access-key-idle",
+        "access-key-in-use",
+        "access-key-old",
+        "access-key-unreadable",
+        "account-unseen",
+        "anywhere-any-anchor",
+        "anywhere-any-certificate",
+        "anywhere-no-set-source-identity",
+        "anywhere-no-tag-session",
+        "cloudtrail-silent",
+        "cognito-any-pool",
+        "cognito-guests",
+        "condition-unreadable",
+        "events-not-brought",
+        "events-seen",
+        "foreign-account",
+        "foreign-no-external-id",
+        "foreign-organization",
+        "global-events-unseen",
+        "managed-external-id-missing",
+        "managed-issuer-missing",
+        "managed-no-external-id",
+        "managed-no-set-source-identity",
+        "managed-no-tag-session",
+        "managed-other-external-id",
+        "managed-other-principal",
+        "managed-principal-missing",
+        "managed-principal-unknown",
+        "no-trail",
+        "not-looked-at",
+        "oidc-any-audience",
+        "oidc-any-subject",
+        "oidc-condition-optional",
+        "oidc-exact-pattern",
+        "oidc-issuer-case",
+        "oidc-issuer-mismatch",
+        "oidc-many-tenants",
+        "oidc-subject-wildcard",
+        "open-to-any-provider",
+        "open-to-anybody",
+        "policy-unreadable",
+        "policy-variable",
+        "principal-gone",
+        "principal-unreadable",
+        "provider-elsewhere",
+        "records-silent",
+        "role-elsewhere",
+        "role-missing",
+        "role-session-too-short",
+        "role-session-unknown",
+        "root-access-key",
+        "saml-any-audience",
+        "saml-audience-unknown",
+        "saml-single-endpoint",
+        "service-for-anybody",
+        "service-for-other-account",
+        "source-identity-impossible",
+        "source-identity-omittable",
+        "statement-unreadable",
+    }
+)
+"""Each is a heading of ``docs/posture.md``; a contract test compares with the sources."""
+
+POOL_CODES: Final = frozenset(
+    {
+        "attribute-at-sign-up",
+        "attribute-mapped",
+        "attribute-unknown",
+        "attribute-writable",
+        "attribute-writable-once",
+        "client-undeclared",
+        "client-unknown",
+        "client-use",
+        "constant-at-sign-up",
+        "pool-elsewhere",
+        "pool-missing",
+        "pool-undeclared",
+        "provider-public",
+        "provider-undeclared",
+        "provider-unknown",
+        "trigger-missing",
+        "trigger-other",
+        "trigger-version",
+    }
+)
+"""Of user pools, which ``docs/tenant-isolation.md`` explains."""

@@ -1,0 +1,128 @@
+"""What is found is kept, and those who want to know are told: of events' findings and of what is the case.
+
+Pure but for its ports. Everything can be done again: what was kept, told or asked for is found as done.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from sallyport.audit.finding import Finding, Severity
+from sallyport.errors import UnavailableError
+
+
+class Kept(Protocol):
+    """A finding as it is kept, and what was done about it."""
+
+    @property
+    def finding(self) -> Finding:
+        """Return all observations of it, put together."""
+
+    @property
+    def alerted(self) -> Severity | None:
+        """Return the severity that somebody was told of."""
+
+    @property
+    def imported(self) -> str | None:
+        """Return the state that was imported."""
+
+
+class Findings(Protocol):
+    """Where findings are kept. All raise ``UnavailableError`` if it is not known to be done."""
+
+    def observe(self, seen: Finding) -> Kept:
+        """Put an observation to its finding, unless its event was counted there before."""
+
+    def end(self, finding_id: str, at: datetime) -> Kept | None:
+        """Note that what a finding is about is gone; ``None`` if there is no such finding."""
+
+    def may_tell(self, finding: Finding) -> bool:
+        """Let one at a time tell of it; ``False`` while somebody else is about to."""
+
+    def not_told(self, finding: Finding) -> None:
+        """Let others tell, as whoever was about to could not."""
+
+    def alerted(self, finding: Finding) -> None:
+        """Note that somebody was told of it, with its severity."""
+
+
+class Report(Protocol):
+    """Counts and logs; never raises."""
+
+    def found(self, finding: Finding, *, new: bool) -> None:
+        """Count a finding."""
+
+    def ended(self, finding: Finding) -> None:
+        """Log that what a finding is about is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellingPorts:
+    """What ``Telling`` works with.
+
+    ``suppress`` returns the id of the suppression that holds for a finding. ``alert`` tells somebody now;
+    ``ask_import`` has a finding imported as it is then, however long that takes. Both are ``None`` where
+    nobody wants to be told. ``state`` changes whenever an import would say something new.
+    """
+
+    findings: Findings
+    suppress: Callable[[Finding], str | None]
+    report: Report
+    state: Callable[[Finding], str]
+    alert: Callable[[Finding], None] | None = None
+    alert_from: Severity = Severity.HIGH
+    ask_import: Callable[[Finding], None] | None = None
+
+
+class Telling:
+    """Takes observations one by one."""
+
+    def __init__(self, ports: TellingPorts) -> None:
+        self._ports = ports
+
+    def found(self, seen: Finding) -> None:
+        """Keep an observation, and tell of its finding.
+
+        Raises:
+            UnavailableError: something is away; the same observation must come again.
+        """
+        ports = self._ports
+        by = ports.suppress(seen)
+        kept = ports.findings.observe(seen if by is None else replace(seen, suppressed_by=by))
+        finding = kept.finding
+        ports.report.found(finding, new=finding.count == seen.count)
+        told = kept.alerted is not None and kept.alerted >= finding.severity
+        wanted = finding.severity >= ports.alert_from and finding.suppressed_by is None
+        # First what only has to be asked for, so that it waits for nobody who cannot be told.
+        self._have_imported(kept)
+        if ports.alert is not None and wanted and not told:
+            self._tell(finding, ports.alert)
+
+    def _tell(self, finding: Finding, alert: Callable[[Finding], None]) -> None:
+        findings = self._ports.findings
+        if not findings.may_tell(finding):
+            raise UnavailableError("alert-under-way", "somebody else is about to tell of the finding")
+        try:
+            alert(finding)
+        except UnavailableError:
+            findings.not_told(finding)
+            raise
+        # Told first and marked then: rather twice than never. A replay tells no more.
+        findings.alerted(finding)
+
+    def ended(self, finding_id: str, at: datetime) -> None:
+        """Close a finding whose cause is gone; seen again, it opens again, and is told of once more.
+
+        Raises:
+            UnavailableError: something is away; it is not known to be closed.
+        """
+        kept = self._ports.findings.end(finding_id, at)
+        if kept is not None:
+            self._ports.report.ended(kept.finding)
+            self._have_imported(kept)
+
+    def _have_imported(self, kept: Kept) -> None:
+        ports = self._ports
+        if ports.ask_import is not None and kept.imported != ports.state(kept.finding):
+            ports.ask_import(kept.finding)
