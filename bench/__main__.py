@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import (
+    audit_pipeline,
     audit_rules,
     cached_call,
     growth,
@@ -40,6 +41,8 @@ def main() -> int:
         rows += cached_call.measure()
         console.print("audit rules …")
         rows += audit_rules.measure(quick="--quick" in sys.argv)
+        console.print("audit pipeline …")
+        rows += audit_pipeline.measure(quick="--quick" in sys.argv)
         console.print("init, first answer, memory …")
         rows += start.measure(layer)
         console.print("the trigger …")

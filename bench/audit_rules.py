@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.audit_cost import DOLLARS_PER_GB_SECOND, GB_PER_CORE
 from bench.table import Row
 from sallyport.audit.evaluate import evaluate
 from sallyport.audit.events import Observed, RecordEvent, read_event, read_record
@@ -31,11 +32,6 @@ MEMORY_EVENTS = 1_000_000
 QUICK_EVENTS = 100_000
 # Beyond what Python's allocator moves by itself; a thousandth of what keeping the events would take.
 FLAT_MB = 4.0
-
-# AWS's prices in us-east-1 for arm64, and how much memory buys one core
-# (https://aws.amazon.com/lambda/pricing, https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
-DOLLARS_PER_GB_SECOND = 0.0000133334
-GB_PER_CORE = 1_769 / 1_024
 
 _ISSUED = role(MANAGED_ROLE, "b0c1", "ASIAISSUED0000000001", source_identity="entra-b0c1")
 # In a hundred: what an account's management events to STS, IAM and sign-in are mostly made of, and the
@@ -115,16 +111,16 @@ class _Answers:
 
 def measure(*, quick: bool = False) -> list[Row]:
     """Return rate, memory and cost."""
-    known, texts = _context(), _texts()
+    known, lines = _context(), texts()
     rates, found = [], 0
     for _ in range(ROUNDS):
-        batch = list(islice(texts, BATCH))
+        batch = list(islice(lines, BATCH))
         start = time.process_time()
         found = sum(_through(text, known) for text in batch)
         rates.append(BATCH / (time.process_time() - start))
     rate = median(rates)
     assert found
-    grown, events = _memory(known, texts, QUICK_EVENTS if quick else MEMORY_EVENTS)
+    grown, events = _memory(known, lines, QUICK_EVENTS if quick else MEMORY_EVENTS)
     dollars = 1_000_000 / rate * GB_PER_CORE * DOLLARS_PER_GB_SECOND
     return [
         Row(
@@ -143,12 +139,12 @@ def measure(*, quick: bool = False) -> list[Row]:
             note="resident memory after a tenth of the events and at the end",
         ),
         Row(
-            "audit, cost of 1,000,000 events",
+            "audit, cost of 1,000,000 events, rules alone",
             budget="",
             measured=f"${dollars:.4f}",
             note=(
-                f"rules alone, at this machine's speed, Lambda arm64 at ${DOLLARS_PER_GB_SECOND:.10f} per "
-                f"GB-second, {GB_PER_CORE:.2f} GB for one core; queue, tables and delivery come on top"
+                f"at this machine's speed, Lambda arm64 at ${DOLLARS_PER_GB_SECOND:.10f} per "
+                f"GB-second, {GB_PER_CORE:.2f} GB for one core; with queue, tables and delivery: below"
             ),
         ),
     ]
@@ -174,7 +170,7 @@ def _through(text: str, known: Context) -> int:
     return sum(isinstance(one, Finding) for one in evaluate(seen, known))
 
 
-def _texts() -> Iterator[str]:
+def texts() -> Iterator[str]:
     """Yield events without end, each with an id of its own."""
     samples = [
         raw

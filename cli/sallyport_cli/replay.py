@@ -73,6 +73,24 @@ def replay(  # noqa: PLR0913 - a command has as many arguments as options
             help="The queue of CloudTrail events.",
         ),
     ] = "",
+    imports_dead: Annotated[
+        str,
+        typer.Option(
+            "--imports-dead-letters",
+            envvar="SALLYPORT_IMPORTS_DEAD_LETTER_QUEUE",
+            metavar="URL",
+            help="The dead-letter queue of imports into Security Hub.",
+        ),
+    ] = "",
+    imports_queue: Annotated[
+        str,
+        typer.Option(
+            "--imports-queue",
+            envvar="SALLYPORT_IMPORTS_QUEUE",
+            metavar="URL",
+            help="The queue of imports into Security Hub.",
+        ),
+    ] = "",
     records_dead: Annotated[
         str,
         typer.Option(
@@ -137,13 +155,15 @@ def replay(  # noqa: PLR0913 - a command has as many arguments as options
 ) -> None:
     """Bring back to the audit what it could not take, or replay archives or a trail's log files.
 
-    Without --from: both dead-letter queues. The audit knows what it has seen, so that nothing is counted or
+    Without --from: the dead-letter queues. The audit knows what it has seen, so that nothing is counted or
     alerted twice, and a run that was broken off can be run again. docs/replay.md says which way is for what.
     """
     with ending(as_json=json_):
         given = {
             "EventsDeadLetterQueue": events_dead,
             "EventsQueue": events_queue,
+            "ImportsDeadLetterQueue": imports_dead,
+            "ImportsQueue": imports_queue,
             "AuditDeadLetterQueue": records_dead,
             "AuditQueue": records_queue,
             "LaterQueue": later_queue,

@@ -11,7 +11,7 @@ from sallyport_cli.aws import Aws, asking
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import progress, say, say_json
 from sallyport_cli.replay_archive import Replay
-from sallyport_cli.replay_queues import Found, Way, bring_back, events_way, look, records_way
+from sallyport_cli.replay_queues import Found, Way, bring_back, look, plain_way, records_way
 from sallyport_cli.replay_trail import Choice, ToQueue, send_trail
 from sallyport_cli.replay_view import (
     queues_as_json,
@@ -183,7 +183,10 @@ class Job:
     def _ways(self) -> Iterator[Way]:
         names = self._names
         if names.get("EventsDeadLetterQueue") and names.get("EventsQueue"):
-            yield events_way(names["EventsDeadLetterQueue"], names["EventsQueue"])
+            yield plain_way("events", names["EventsDeadLetterQueue"], names["EventsQueue"])
+        if names.get("ImportsDeadLetterQueue") and names.get("ImportsQueue"):
+            yield plain_way("imports", names["ImportsDeadLetterQueue"], names["ImportsQueue"])
+        # Last, because on AWS few may.
         if names.get("AuditDeadLetterQueue") and names.get("AuditQueue"):
             later = names.get("LaterQueue", "")
             yield records_way(names["AuditDeadLetterQueue"], names["AuditQueue"], later, self._now)

@@ -74,9 +74,9 @@ class Found:
     again: int = 0
 
 
-def events_way(source: str, target: str) -> Way:
-    """Return the way back of CloudTrail events: all go to one queue."""
-    return Way("events", source, lambda body: (target, body))
+def plain_way(name: str, source: str, target: str) -> Way:
+    """Return the way back where all messages go to one queue, as they are."""
+    return Way(name, source, lambda body: (target, body))
 
 
 def records_way(source: str, records: str, later: str, now: datetime) -> Way:

@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 from typer.testing import CliRunner, Result
 
-from sallyport_cli import replay_archive, replay_job
+from sallyport_cli import replay_job
 from sallyport_cli.failure import CommandError
 from sallyport_cli.main import app
 from sallyport_cli.replay_archive import STEPS, Replay, bus_of, follow, rules_towards, start
@@ -176,7 +176,6 @@ class EventBridge:
 def run(monkeypatch: pytest.MonkeyPatch, bridge: EventBridge, *options: str) -> Result:
     clients = {"events": bridge, "sqs": Queues()}
     monkeypatch.setattr(replay_job, "Aws", lambda: SimpleNamespace(client=clients.__getitem__))
-    monkeypatch.setattr(replay_archive.time, "sleep", lambda _: None)
     return CliRunner().invoke(app, ["replay", "--from", "2026-11-20T10:00Z", *options], env=OUTPUTS)
 
 

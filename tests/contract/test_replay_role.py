@@ -50,6 +50,8 @@ def test_the_command_finds_everything_among_the_outputs() -> None:
     assert {
         "EventsQueue",
         "EventsDeadLetterQueue",
+        "ImportsQueue",
+        "ImportsDeadLetterQueue",
         "AuditQueue",
         "AuditDeadLetterQueue",
         "LaterQueue",

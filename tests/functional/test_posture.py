@@ -10,7 +10,7 @@ from sallyport.audit.finding import Severity
 from sallyport.errors import SallyportError, UnavailableError
 from tests.support import trust_policies as t
 from tests.support.audit_cloud import POSTURE_ROLE
-from tests.support.audit_world import ACCOUNT, MEMBER, REGION
+from tests.support.audit_world import ACCOUNT, FOREIGN, MEMBER, REGION
 from tests.support.cognito_events import POOL
 from tests.support.fake_transport import unreachable
 from tests.support.posture_cloud import PostureCloud, role
@@ -322,6 +322,9 @@ def test_accounts_and_regions_from_which_nothing_came_are_said_after_a_day() -> 
     said = cloud.findings()["posture-events-seen"].finding.description
     assert f"{ACCOUNT} ({REGION}, us-east-1)" in said
     assert f"{MEMBER} ({REGION})" in said
+    # Whoever can put an event says whose it is; of strangers nothing is kept.
+    come(cloud, FOREIGN, REGION)
+    assert not [key for key, _ in cloud.aws.tables["audit"].items if key == f"seen#{FOREIGN}"]
 
 
 # Whether the audit still hears

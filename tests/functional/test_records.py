@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from aws_lambda_powertools import Metrics
 
 from sallyport.adapters.http import HttpResponse
 from sallyport.audit import ledger
@@ -48,6 +49,21 @@ def test_without_a_record_there_are_no_credentials(
         (exchange_id(answer), "ASIA0000000000000001")
     ]
     assert world.records == {}
+
+
+def test_what_is_recorded_as_granted_is_released_though_no_metric_can_be_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record that says granted, and a caller without credentials, would be two truths."""
+
+    def fail(*_arguments: Any, **_named: Any) -> None:
+        raise ValueError("no metric")
+
+    monkeypatch.setattr(Metrics, "add_metric", fail)
+    answer = world.query()
+    assert answer["statusCode"] == 200
+    assert world.record_of(answer)["outcome"] == "granted"
+    assert "SessionNotReleased" not in capsys.readouterr().out
 
 
 def test_the_next_exchange_records_what_was_not_released(world: World) -> None:

@@ -147,11 +147,9 @@ def test_a_finding_that_was_lost_is_found_again_in_the_archive(
     said = replay(names, "--from", began.isoformat())
     assert [(one["of"], one["state"]) for one in said["replays"]] == [("records", "COMPLETED")]
     after = wait(found, "the denials were not found again")
-    assert after == {
-        **before,
-        "event_ids": after["event_ids"] if after else None,
-        "evidence": after["evidence"],
-    }
+    assert after is not None
+    same = ("id", "count", "first_event", "last_event", "severity")
+    assert [after[name] for name in same] == [before[name] for name in same]
 
     time.sleep(1.1)  # a replay's name has its second
     replay(names, "--from", began.isoformat())

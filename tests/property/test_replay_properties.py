@@ -80,7 +80,7 @@ def test_a_file_with_one_byte_changed_loses_nothing_without_saying_so(
     data = bytearray(gzip.compress(json.dumps({"Records": records}).encode(), mtime=0))
     at %= len(data)
     was, data[at] = data[at], byte
-    found = []
+    found: list[object] = []
     try:
         found += events(unpacked([bytes(data)]))
     except BrokenFileError:

@@ -6,8 +6,9 @@ import sys
 from typing import Any
 
 import pytest
+from aws_lambda_powertools import Logger, Metrics
 
-from sallyport.adapters.telemetry import spans, telemetry
+from sallyport.adapters.telemetry import PowertoolsTelemetry, spans, telemetry
 from sallyport.keys import RefreshOutcome, RefreshStatus
 from tests.support.world import ROOT, lines
 
@@ -89,6 +90,30 @@ def test_a_hostile_value_stays_within_its_line(capsys: pytest.CaptureFixture[str
         {"outcome": "refused", "user_agent": 'x"}\n{"message":"exchange","outcome":"granted'}, level="WARNING"
     )
     assert sum(line.get("message") == "exchange" for line in lines(capsys)) == 1
+
+
+class Broken:
+    """A logger, or metrics, whose every use raises something with somebody's words in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_arguments: Any, **_named: Any) -> None:
+            raise KeyError("secret-1-canary")
+
+        return fail
+
+
+@pytest.mark.parametrize("broken", ["logger", "metrics"])
+def test_what_cannot_be_told_decides_about_nothing(capsys: pytest.CaptureFixture[str], broken: str) -> None:
+    """An exchange whose record says granted must not end in an error because a metric was not counted."""
+    parts: dict[str, Any] = {"logger": Logger(), "metrics": Metrics(), broken: Broken()}
+    one = PowertoolsTelemetry(**parts)
+    one.finished({"outcome": "granted"}, level="INFO")
+    one.alarm("SessionNotReleased", {"exchange_id": "1"})
+    one.unexpected(ValueError("secret-1-canary"), {"exchange_id": "1"})
+    captured = capsys.readouterr()
+    said = [json.loads(line) for line in captured.err.splitlines()]
+    assert said == [{"level": "ERROR", "message": "TelemetryFailed", "exception": "KeyError"}] * 3
+    assert "canary" not in captured.out + captured.err
 
 
 def test_without_tracing_nothing_of_x_ray_is_loaded() -> None:

@@ -157,12 +157,14 @@ CHAIN = lines(
     user=event("s3", "ListBuckets", user()),
 )
 CHAIN += lines(
+    # Denied, so that nothing was answered.
+    wished=event("sts", "AssumeRole", user(), request={"sourceIdentity": "entra-wish"}, error="AccessDenied"),
     session=event(
         "rolesanywhere",
         "CreateSession",
         None,
         response={"credentialSet": [{"credentials": {"accessKeyId": "ASIACERTIFICATE00001"}}]},
-    )
+    ),
 )
 
 
@@ -174,6 +176,7 @@ CHAIN += lines(
         ("access_key", "ASIACERTIFICATE00001", {"session"}),
         ("source_identity", "entra-b0c1", {"issued", "used"}),
         ("source_identity", "entra-ffff", {"other"}),
+        ("source_identity", "entra-wish", {"wished"}),
         # Nothing of this is read as a part of the query, or as a pattern.
         ("access_key", "ASIA%", set()),
         ("access_key", "", set()),
@@ -228,6 +231,43 @@ def test_a_path_with_an_underscore_stands_for_itself_alone() -> None:
         theirs=event("s3", "ListBuckets", role(arn.format("/teamba/"))),
     )
     assert engine.run(filled(query), given, *TIMES) == ["mine"]
+
+
+KEY = "userIdentity.accessKeyId"
+CALLERS = lines(
+    long=event("sts", "GetCallerIdentity", user(key="AKIAEXAMPLE000000001")),
+    short=event("sts", "GetCallerIdentity", user(key="ASIAEXAMPLE000000001")),
+    inside=event("sts", "GetCallerIdentity", user(key="XXXXAKIAEXAMPLE00001")),
+    small=event("sts", "GetCallerIdentity", user(key="akiaexample000000001")),
+    other=event("iam", "GetCallerIdentity", user(key="AKIAEXAMPLE000000001")),
+    nobody=event("sts", "GetCallerIdentity", None),
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        (Where(KEY, "prefix", ("AKIA",)), {"long"}),
+        (Where(KEY, "prefix", ("AKIA", "ASIA")), {"long", "short"}),
+        (Where(KEY, "equals", ("ASIAEXAMPLE000000001",)), {"short"}),
+        (Where(KEY, "exists"), {"long", "short", "inside", "small"}),
+    ],
+)
+def test_a_condition_means_the_same_in_pattern_and_queries(where: Where, found: set[str]) -> None:
+    """Also where no sample comes near, and what no rule uses today."""
+    rule = replace(RULES["assume-root-30"], selectors=(Selector("sts", where=(where,)),))
+    in_logs, sql = logs_insights(rule), athena(rule)
+    assert in_logs is not None
+    assert sql is not None
+    assert {one["eventID"] for one in CALLERS if insights.matches(in_logs, one)} == found
+    assert set(engine.run(filled(sql), CALLERS, *TIMES)) == found
+    if where.operator != "exists":
+        (pattern,) = event_patterns(ESTATE.managed_roles, {rule.id: rule}).values()
+        envelope = {"source": "aws.sts", "detail-type": "AWS API Call via CloudTrail"}
+        through = {
+            one["eventID"] for one in CALLERS if patterns.matches(pattern, {**envelope, "detail": one})
+        }
+        assert through == found
 
 
 def test_rules_on_records_have_no_query() -> None:

@@ -13,12 +13,12 @@ from typer.testing import CliRunner, Result
 from sallyport_cli import replay_job
 from sallyport_cli.main import app
 from sallyport_cli.queue_sender import ATTEMPTS, MAX_BYTES, send
-from sallyport_cli.replay_queues import Found, bring_back, events_way, look, records_way
+from sallyport_cli.replay_queues import Found, bring_back, look, plain_way, records_way
 from tests.support.audit_world import NOON
 from tests.support.fake_queues import START, Queues
 from tests.support.rule_samples.sample import record
 
-WAY = events_way("dead", "live")
+WAY = plain_way("events", "dead", "live")
 
 
 def brought(queues: Queues, way: Any = WAY) -> Found:
@@ -177,7 +177,8 @@ def test_what_was_refused_in_passing_is_sent_again_alone() -> None:
         tries[body] += 1
         return {"Code": "InternalError", "SenderFault": False} if body in "bd" and tries[body] < 3 else None
 
-    queues, pauses = Queues(failing=failing), []
+    queues = Queues(failing=failing)
+    pauses: list[float] = []
     assert send(queues, "live", list("abcde"), pauses.append) == {}
     assert Counter(queues.bodies("live")) == Counter("abcde")
     assert [len(one["Entries"]) for one in queues.requests] == [5, 2, 2]
@@ -199,6 +200,8 @@ def test_of_what_an_answer_is_silent_nothing_is_known() -> None:
 NAMES = {
     "SALLYPORT_EVENTS_DEAD_LETTER_QUEUE": "events-dead",
     "SALLYPORT_EVENTS_QUEUE": "events",
+    "SALLYPORT_IMPORTS_DEAD_LETTER_QUEUE": "imports-dead",
+    "SALLYPORT_IMPORTS_QUEUE": "imports",
     "SALLYPORT_AUDIT_DEAD_LETTER_QUEUE": "audit-dead",
     "SALLYPORT_AUDIT_QUEUE": "audit",
     "SALLYPORT_LATER_QUEUE": "later",
@@ -219,14 +222,15 @@ def run(monkeypatch: pytest.MonkeyPatch, queues: Any, *options: str, **names: st
 def queues() -> Queues:
     found = Queues()
     found.put("events-dead", "1", "2", ERROR_CODE="not-json", ERROR_MESSAGE="no \x1b[31mJSON")
+    found.put("imports-dead", "{}", ERROR_CODE="import-refused")
     found.put("audit-dead", json.dumps(record()), PUT_OFF)
     return found
 
 
-def test_unasked_both_queues_come_back(monkeypatch: pytest.MonkeyPatch, queues: Queues) -> None:
+def test_unasked_all_queues_come_back(monkeypatch: pytest.MonkeyPatch, queues: Queues) -> None:
     done = run(monkeypatch, queues, **NAMES)
     assert done.exit_code == 0, done.output
-    assert [len(queues.bodies(name)) for name in ("events", "audit", "later")] == [2, 1, 1]
+    assert [len(queues.bodies(name)) for name in ("events", "imports", "audit", "later")] == [2, 1, 1, 1]
     assert "events: 2 of 2 message(s) brought back." in done.output
     assert "records: 2 of 2 message(s) brought back." in done.output
     assert "\x1b" not in done.output
@@ -236,7 +240,11 @@ def test_a_dry_run_shows_and_sends_nothing(monkeypatch: pytest.MonkeyPatch, queu
     done = run(monkeypatch, queues, "--dry-run", "--json", **NAMES)
     assert done.exit_code == 0, done.output
     said = json.loads(done.output)
-    assert [(one["queue"], one["there"]) for one in said["queues"]] == [("events", 2), ("records", 2)]
+    assert [(one["queue"], one["there"]) for one in said["queues"]] == [
+        ("events", 2),
+        ("imports", 1),
+        ("records", 2),
+    ]
     assert said["queues"][0]["seen"] == [{"reason": "not-json", "detail": "no \x1b[31mJSON", "count": 2}]
     assert (said["moved"], queues.requests) == (0, [])
     assert len(queues.visible("events-dead")) == 2
@@ -257,7 +265,7 @@ def test_what_stays_is_told_by_the_exit_code(monkeypatch: pytest.MonkeyPatch, qu
     done = run(monkeypatch, queues, "--json", **NAMES)
     assert done.exit_code == 1
     said = json.loads(done.output)
-    assert (said["error"]["reason"], said["moved"], said["stays"]) == ("not-all", 4, 1)
+    assert (said["error"]["reason"], said["moved"], said["stays"]) == ("not-all", 5, 1)
 
 
 def test_who_may_not_write_records_is_told_what_else_there_is(

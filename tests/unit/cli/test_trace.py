@@ -128,6 +128,43 @@ def test_no_more_is_read_of_one_question_than_was_asked_for() -> None:
     assert trace_source.of_table(Endless(), "sessions", ISSUED).edges
 
 
+class Noting(FakeSessions):
+    """Keeps what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[dict[str, Any]] = []
+
+    def query(self, **arguments: Any) -> dict[str, Any]:
+        self.asked.append(arguments)
+        return super().query(**arguments)
+
+    def scan(self, **arguments: Any) -> dict[str, Any]:
+        self.asked.append(arguments)
+        return super().scan(**arguments)
+
+
+def test_the_table_itself_is_asked_for_its_latest_and_for_no_more_than_is_used() -> None:
+    table = Noting()
+    table.put(*edges(*everything()))
+    trace_source.of_table(table, "sessions", FAR)
+    assert {one.get("IndexName") for one in table.asked} >= {None, "by_parent"}
+    for one in table.asked:
+        # DynamoDB refuses a consistent read of an index, and answers one of the table late otherwise.
+        assert ("IndexName" in one) != one.get("ConsistentRead", False)
+        # One more than is used tells whether there is more.
+        assert 0 < one["Limit"] <= lineage_items.MAX_EDGES + 1
+
+
+def test_of_records_nothing_is_read_but_the_records() -> None:
+    table = Noting()
+    table.records = [{"record": {"S": json.dumps(record()["detail"])}}]
+    assert trace_source.of_records(table, "records").edges
+    (asked,) = table.asked
+    assert asked["ProjectionExpression"] == "#record"
+    assert asked["ExpressionAttributeNames"] == {"#record": "record"}
+
+
 def test_a_table_that_is_not_there_is_said_in_a_sentence(run: Run, table: FakeSessions) -> None:
     table.failure = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "Query")
     result = run("trace", FAR)
@@ -229,6 +266,16 @@ def test_files_ask_nobody(run: Run, tmp_path: Path, table: FakeSessions) -> None
     assert run("trace", FAR, "--from-file", file_of(tmp_path / "e", everything())).exit_code == Exit.OK
 
 
+def test_files_take_the_place_of_the_sessions_table_beside_records_as_well(
+    run: Run, tmp_path: Path, table: FakeSessions
+) -> None:
+    table.failure = AssertionError("the sessions table is not asked")
+    table.records = [{"record": {"S": json.dumps(record()["detail"])}}]
+    events = file_of(tmp_path / "e", [exchanged(), chained(), *abroad()])
+    told = json.loads(run("trace", FAR, "--from-file", events, "--scan-records", "--json").stdout)
+    assert told["arrives"] is True
+
+
 def test_entries_that_say_nothing_are_counted_and_left_out(run: Run, tmp_path: Path) -> None:
     bad = [None, 1, "x", [], {}, {"detail": 1, "detail-type": "x"}, {"CloudTrailEvent": "{"}, {"edge": 1},
            {"record": None}, {"eventName": 1}, {"source": "sallyport", "detail-type": "x"},
@@ -312,6 +359,13 @@ def test_the_page_is_written_beside_the_words(run: Run, tmp_path: Path) -> None:
     assert str(page) in result.stdout
     assert read_page(page.read_text("utf-8")).inside("h1") == [f"Trace of {FAR}"]
     assert json.loads(run("trace", FAR, "--from-file", events, "--html", page, "--json").stdout)["arrives"]
+
+
+def test_the_pages_name_is_shown_harmless(run: Run, tmp_path: Path) -> None:
+    events, page = file_of(tmp_path / "e", everything()), tmp_path / "a\x1b]0;x\x07.html"
+    result = run("trace", FAR, "--from-file", events, "--html", page)
+    assert result.exit_code == Exit.OK
+    assert "\x1b" not in result.stdout
 
 
 def test_a_page_that_cannot_be_written_is_a_sentence(run: Run, tmp_path: Path) -> None:

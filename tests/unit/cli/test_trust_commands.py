@@ -742,7 +742,8 @@ def test_a_mistake_of_ours_is_loud_but_no_stack_trace(run: Run, write: Write, aw
     aws.sts.failure = ZeroDivisionError("boom")
     result = run("trust", "plan", write())
     assert result.exit_code == Exit.REFUSED
-    assert "ZeroDivisionError: boom" in result.stderr
+    assert "ZeroDivisionError" in result.stderr
+    assert "boom" not in result.output
     assert "Traceback" not in result.output
 
 
