@@ -152,16 +152,20 @@ def _records(count: int) -> Iterator[dict[str, Any]]:
 def _sessions(count: int) -> Iterator[dict[str, Any]]:
     """Yield the events that follow the records."""
     for number in range(count):
-        raw = assume(exchange(), MANAGED_ROLE, session=f"s-{number}", number=number + 1)
-        raw["detail"]["responseElements"]["credentials"]["accessKeyId"] = f"ASIA{number:016d}"
-        yield raw
+        key, session = f"ASIA{number:016d}", f"s-{number}"
+        yield assume(
+            exchange(),
+            MANAGED_ROLE,
+            session=session,
+            key=key,
+            source_identity="entra-b0c1",
+            number=number + 1,
+        )
 
 
 def _strangers(count: int) -> Iterator[dict[str, Any]]:
     for number in range(count):
-        raw = assume(user(), MANAGED_ROLE, number=number + 1)
-        raw["detail"]["responseElements"]["credentials"]["accessKeyId"] = f"ASIA{number:016d}"
-        yield raw
+        yield assume(user(), MANAGED_ROLE, key=f"ASIA{number:016d}", number=number + 1)
 
 
 def _row(what: str, bill: Bill, note: str, *, is_custom_event: bool = False) -> Row:

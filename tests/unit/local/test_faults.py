@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 from local.faults import Faults, Listener
 from local.http_client import ask
 from local.loopback import Answer, Request, Server
+from tests.unit.local.test_security_hub import asff
 
 pytestmark = pytest.mark.enable_socket
 
@@ -232,3 +233,45 @@ def test_a_fault_that_is_none_is_refused(bench: Bench, asked: dict[str, object])
     client.request("POST", "/faults", body=json.dumps(asked))
     assert client.getresponse().status == 400
     client.close()
+
+
+def test_a_lost_answer_is_one_whose_call_had_its_effect(bench: Bench) -> None:
+    bench.fault(fault="lost", operation="ListTables", times=1)
+    with pytest.raises((ConnectionClosedError, HTTPClientError)):
+        bench.dynamodb().list_tables()  # type: ignore[attr-defined]
+    assert len(bench.came) == 1
+    bench.dynamodb().list_tables()  # type: ignore[attr-defined]
+
+
+def test_garbage_is_an_answer_that_is_no_answer(bench: Bench) -> None:
+    bench.fault(fault="garbage", operation="ListTables", times=1)
+    with pytest.raises(Exception, match=r"Expecting value|parse"):
+        bench.dynamodb().list_tables()  # type: ignore[attr-defined]
+    assert bench.came == []
+
+
+def test_a_fault_can_be_meant_for_one_queue(bench: Bench) -> None:
+    queues = bench._client("sqs", "us-east-1", bench.proxy)  # noqa: SLF001
+    bench.fault(fault="accessdenied", service="sqs", resource="later")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        queues.delete_queue(QueueUrl=f"{bench.proxy}/1/later")  # type: ignore[attr-defined]
+    queues.delete_queue(QueueUrl=f"{bench.proxy}/1/other")  # type: ignore[attr-defined]
+    assert len(bench.came) == 1
+
+
+def test_findings_are_imported_by_the_proxy_itself_and_fail_with_it(bench: Bench) -> None:
+    hub = bench._client("securityhub", "us-east-1", bench.proxy)  # noqa: SLF001
+    finding = asff()
+    bench.fault(fault="throttle", service="securityhub", operation="BatchImportFindings", times=1)
+    bench.fault(fault="lost", service="securityhub", times=1)
+    for _ in range(2):
+        with pytest.raises((ClientError, ConnectionClosedError, HTTPClientError)):
+            hub.batch_import_findings(Findings=[finding])  # type: ignore[attr-defined]
+    answer = hub.batch_import_findings(Findings=[finding])  # type: ignore[attr-defined]
+    assert (answer["SuccessCount"], answer["FailedFindings"]) == (1, [])
+    shown = ask("GET", f"{bench.control}/security-hub")
+    assert [one["changed"] for one in shown["taken"]] == [True, False], "what was lost was done"
+    assert [one["Id"] for one in shown["findings"]] == [finding["Id"]]
+    with pytest.raises(ClientError, match="InvalidInput"):
+        hub.batch_import_findings(Findings=[finding | {"Title": "x" * 300}])  # type: ignore[attr-defined]
+    assert bench.came == []

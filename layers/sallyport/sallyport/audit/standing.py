@@ -44,7 +44,7 @@ class Standing:
         """Tell of what was found, and close what was found earlier in these parts and is not there now.
 
         Args:
-            found: findings with the part that each was found in.
+            found: findings with the part that each was found in, which must be one of those looked at.
             parts: what was looked at as a whole. Of other parts nothing is closed.
             at: when it was looked at.
 
@@ -53,7 +53,7 @@ class Standing:
         """
         by_part: dict[str, dict[str, Finding]] = {part: {} for part in sorted(parts)}
         for part, finding in found:
-            by_part.setdefault(part, {})[finding.id] = finding
+            by_part[part][finding.id] = finding
         ended = 0
         for part, findings in by_part.items():
             now = frozenset(findings)
@@ -63,7 +63,7 @@ class Standing:
                 self._open.add(part, now - before)
             for finding in findings.values():
                 self._telling.found(finding)
-            gone = before - now if part in parts else frozenset[str]()
+            gone = before - now
             for finding_id in sorted(gone):
                 self._telling.ended(finding_id, at)
             if gone:

@@ -214,9 +214,9 @@ RULES: Final = (
         gaps=(
             "Whoever may write the table can also write an apply record, a journal entry, and digests that "
             "fit: nothing in the table tells them from an operator. What does is `TrustWriters`, a trail "
-            "with data events of the table, and `sallyport trust plan` with the file from your repository, which "
-            "shows every difference. The items of a version with more than 2,000 are not compared with its "
-            "digest."
+            "with data events of the table, and `sallyport trust plan` with the file from your repository, "
+            "which shows every difference. The items of a version with more than 2,000 are not compared "
+            "with its digest."
         ),
     ),
 )
