@@ -297,7 +297,9 @@ class _Connection:
         if call.operation == IMPORT:
             status, said = self._faults.hub.import_findings(body)
             if not is_lost:
-                self._client.sendall(_whole(status, "OK", "application/json", json.dumps(said)))
+                self._client.sendall(
+                    _whole(status, said.get("Code", "OK"), "application/json", json.dumps(said))
+                )
             return True
         if not request.headers.get("x-amz-target", "").startswith(_COGNITO):
             return False

@@ -45,7 +45,6 @@ def lines(trace: Trace, *, width: int | None = None) -> Iterator[Line]:
     for number, row in enumerate(trace.rows):
         below = number + 1 < len(trace.rows) and trace.rows[number + 1].above == number
         if isinstance(row.what, Root):
-            bars = []
             yield Line("")
             text = f"{ENDS[row.what.end]}: {shown(row.what.text)}"
             yield from _folded("", "│  " if below else "   ", text, width, _STYLES.get(row.what.end, "bold"))

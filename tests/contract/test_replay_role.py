@@ -36,6 +36,25 @@ def test_the_named_role_does_and_nobody_else() -> None:
         assert (one["Principal"], one["Action"]) == ("*", "sqs:SendMessage")
 
 
+def events_statements(**parameters: str) -> list[dict[str, Any]]:
+    resources = resolved("template.yaml", **parameters)["Resources"]
+    return list(resources["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"])
+
+
+def test_where_a_role_is_named_nobody_else_sends_events() -> None:
+    (_,) = events_statements()
+    allow, deny = events_statements(ReplayRole=ROLE)
+    assert (allow["Effect"], deny["Effect"]) == ("Allow", "Deny")
+    assert (deny["Principal"], deny["Action"], deny["Resource"]) == (
+        "*",
+        "sqs:SendMessage",
+        "EventsQueue.Arn",
+    )
+    # Both have to differ for the denial: EventBridge's rules keep their way.
+    rules = allow["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:SourceArn": rules, "aws:PrincipalArn": ROLE}}
+
+
 @pytest.mark.parametrize(
     "bad", ["*", "arn:aws:iam::111122223333:role/*", "arn:aws:iam::111122223333:user/x", f"{ROLE},{ROLE}"]
 )

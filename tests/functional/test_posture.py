@@ -203,6 +203,18 @@ def test_what_was_told_before_a_crash_can_still_be_closed(cloud: PostureCloud) -
     assert cloud.open() == ALWAYS_SAID
 
 
+def test_where_nobody_can_be_told_everything_is_kept_all_the_same(cloud: PostureCloud) -> None:
+    cloud.iam.roles = [role(f"open-{number}", t.aws("*")) for number in range(3)]
+    cloud.iam.roles += [role("azure", t.token(t.V1, t.equal(**{f"{t.V1}:sub": t.OBJECT})))]
+    cloud.aws.faults["sns"] = unreachable
+    with pytest.raises(UnavailableError):
+        cloud.look()
+    assert cloud.open() == ALWAYS_SAID | {"open-to-anybody", "oidc-any-audience"}
+    del cloud.aws.faults["sns"]
+    cloud.look(again=True)
+    assert len(cloud.told(OPEN_RULE)) == 3
+
+
 # The trust in force
 
 

@@ -24,9 +24,13 @@ from tests.support.fake_queues import Queues
 from tests.support.rule_samples.sample import assume, user
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
 )
 GOOD = assume(user(), MANAGED_ROLE)["detail"]
 WANTED = Wanted(first=datetime(2000, 1, 1, tzinfo=UTC), last=datetime(2100, 1, 1, tzinfo=UTC))
@@ -41,9 +45,9 @@ def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 @given(
-    records=st.lists(VALUES, max_size=6),
-    others=st.dictionaries(st.text().filter(lambda name: name != "Records"), VALUES, max_size=2),
-    sizes=st.lists(st.integers(0, 40), max_size=30),
+    records=st.lists(VALUES, max_size=4),
+    others=st.dictionaries(st.text(max_size=9).filter(lambda name: name != "Records"), VALUES, max_size=2),
+    sizes=st.lists(st.integers(0, 40), max_size=9),
     is_packed=st.booleans(),
     is_ascii=st.booleans(),
     indent=st.none() | st.just(1),
@@ -103,7 +107,7 @@ def test_any_event_has_an_envelope_of_its_own_account_or_none(event: Any) -> Non
     assert isinstance(read_event(wrapped), Observed | Unusable)
 
 
-@given(records=st.lists(VALUES | st.just(GOOD), max_size=25), cut=st.integers(0, 60))
+@given(records=st.lists(VALUES | st.just(GOOD), max_size=14), cut=st.integers(0, 60))
 def test_every_event_is_accounted_for(records: list[Any], cut: int) -> None:
     data = gzip.compress(json.dumps({"Records": records}).encode())
     queues = Queues()

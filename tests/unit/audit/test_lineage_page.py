@@ -141,6 +141,19 @@ def test_a_beginning_that_is_too_long_for_a_line_is_broken_between_words() -> No
     assert texts[1:3] == ["token b0c1d2e3-f4a5-4b67-8c89-0d1e2f3a,", "vouched for by entra"]
 
 
+def test_a_word_that_is_longer_than_a_line_is_broken_where_the_line_ends() -> None:
+    origin = Origin(OriginKind.TOKEN, "x" * 60)
+    texts = read_page(page(tree([session(1, origin=origin)], f"ASIA{1:016d}"))).inside("text")
+    assert texts[1:3] == ["token " + "x" * (MAX_IN_BOX - 6), "x" * (66 - MAX_IN_BOX)]
+
+
+def test_the_page_says_how_it_is_written_and_tells_nobody_where_it_was() -> None:
+    found = [one for name, one in read_page(page(tree([], "x"))).elements if name == "meta"]
+    # The first thing, before any text: no browser guesses.
+    assert found[0] == {"charset": "utf-8"}
+    assert {"name": "referrer", "content": "no-referrer"} in found
+
+
 def test_long_texts_end_in_the_table_and_say_how_much_is_missing() -> None:
     read = read_page(page(tree([session(1, role="y" * (MAX_TEXT + 5))], f"ASIA{1:016d}")))
     assert "y" * MAX_TEXT + "…(+5)" in read.inside("dd")

@@ -368,6 +368,13 @@ def test_the_pages_name_is_shown_harmless(run: Run, tmp_path: Path) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_a_files_name_is_shown_harmless(run: Run, tmp_path: Path) -> None:
+    events = file_of(tmp_path / "a\x1b]0;x\x07", [*everything(), 1])
+    result = run("trace", FAR, "--from-file", events)
+    assert "Note: of " in result.stdout
+    assert "\x1b" not in result.stdout
+
+
 def test_a_page_that_cannot_be_written_is_a_sentence(run: Run, tmp_path: Path) -> None:
     events = file_of(tmp_path / "e", everything())
     result = run("trace", FAR, "--from-file", events, "--html", tmp_path / "none" / "x.html")

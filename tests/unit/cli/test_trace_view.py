@@ -1,5 +1,6 @@
 """What a trace looks like on a terminal: every line, every bar, and nothing that acts."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sallyport.audit.lineage import Edge, Origin, OriginKind
@@ -73,12 +74,13 @@ def test_one_column_less_than_a_wide_character_still_ends() -> None:
 
 def test_nothing_that_somebody_wrote_acts_on_the_terminal() -> None:
     said = drawn(
-        session(1, who=HOSTILE, role=HOSTILE, session_name=HOSTILE, region=HOSTILE),
+        replace(session(1, who=HOSTILE, role=HOSTILE, session_name=HOSTILE, region=HOSTILE), call=HOSTILE),
         session(3, 2, caller=HOSTILE, caller_account=HOSTILE),
     )
     assert all(line.isprintable() for line in said)
     assert f"outside identity: token {SHOWN}, vouched for by entra" in said
     assert sum(line.endswith(f" {SHOWN}") for line in said) >= 3
+    assert f"└─ {SHOWN} → ASIA0000000000000001  ◀ asked for" in said
     assert any(line.startswith("! ") and SHOWN in line for line in said)
 
 

@@ -98,11 +98,11 @@ class FindingsTable:
         return None if item is None else from_item(item)
 
     def may_tell(self, finding: Finding) -> bool:
-        """Let one at a time tell of a finding; ``False`` while somebody else may be about to.
+        """Let one at a time tell of a finding; ``False`` while somebody else is about to.
 
-        Instances that work on events of one finding at the same time would all tell of it. Who may tell and
-        ends without a word is waited for no longer than ``TELLING``. What is worse than what somebody is
-        about to tell does not wait at all.
+        Instances that work on events of one finding at the same time would all tell of it. Whoever may tell
+        does so, or comes again; should it end without a word, others may after ``TELLING``. What is worse
+        than what somebody is about to tell does not wait for that.
         """
         now = self._clock()
         values = {

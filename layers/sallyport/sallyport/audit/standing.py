@@ -6,10 +6,14 @@ Pure but for its ports.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from sallyport.audit.finding import Finding
 from sallyport.audit.telling import Telling
+from sallyport.errors import UnavailableError
+
+# A topic that takes nothing must not keep the other findings from being kept; a table that is away keeps all.
+MAX_FAILURES: Final = 20
 
 
 class Open(Protocol):
@@ -55,6 +59,7 @@ class Standing:
         for part, finding in found:
             by_part[part][finding.id] = finding
         ended = 0
+        failed: list[UnavailableError] = []
         for part, findings in by_part.items():
             now = frozenset(findings)
             before = self._open.ids(part)
@@ -62,11 +67,18 @@ class Standing:
             if now - before:
                 self._open.add(part, now - before)
             for finding in findings.values():
-                self._telling.found(finding)
+                try:
+                    self._telling.found(finding)
+                except UnavailableError as error:
+                    failed.append(error)
+                    if len(failed) >= MAX_FAILURES:
+                        raise
             gone = before - now
             for finding_id in sorted(gone):
                 self._telling.ended(finding_id, at)
             if gone:
                 self._open.remove(part, gone)
             ended += len(gone)
+        if failed:
+            raise failed[0]
         return Told(sum(map(len, by_part.values())), ended)

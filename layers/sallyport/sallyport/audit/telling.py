@@ -102,7 +102,8 @@ class Telling:
     def _tell(self, finding: Finding, alert: Callable[[Finding], None]) -> None:
         findings = self._ports.findings
         if not findings.may_tell(finding):
-            raise UnavailableError("alert-under-way", "somebody else is about to tell of the finding")
+            # Whoever is about to comes again until it has told; nobody else has to.
+            return
         try:
             alert(finding)
         except UnavailableError:

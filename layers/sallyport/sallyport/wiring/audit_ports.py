@@ -197,6 +197,7 @@ class _Estate:
             other_source_identities=one.other_source_identities,
             has_trail=one.has_trail,
             posture_role=one.posture_role,
+            records_kept=timedelta(days=one.record_days),
             surroundings=Surroundings(org_accounts=accounts | {one.account} if accounts else None),
         )
 

@@ -101,8 +101,8 @@ class Estate:
     ``other_source_identities`` are patterns of what others than the exchange may set.
     ``learning_until`` is when the history is long enough to call something new. ``has_trail`` says
     whether CloudTrail events arrive at all. ``posture_role`` is the role of the function whose own calls
-    prove that they do. ``surroundings`` is what the evaluator of trust policies may
-    know.
+    prove that they do. ``records_kept`` is for how long records are there to explain a session.
+    ``surroundings`` is what the evaluator of trust policies may know.
     """
 
     account: str
@@ -119,6 +119,7 @@ class Estate:
     learning_until: datetime | None = None
     has_trail: bool = True
     posture_role: str = ""
+    records_kept: timedelta | None = None
     surroundings: Surroundings = NOTHING_KNOWN
 
     @cached_property

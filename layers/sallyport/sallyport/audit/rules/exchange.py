@@ -129,6 +129,9 @@ def _without_record(event: Observed, context: Context, role: str) -> Verdict:
     # Nobody waits for a time that is still far away: such an event would never be judged.
     if context.now < due and event.time - context.now <= GRACE:
         return Unclear("record-may-come", due)
+    kept = context.estate.records_kept
+    if kept is not None and event.time < context.now - kept:
+        return Unclear("older-than-records")
     return _unexplained(event, role, "No record of the exchange has its access key.")
 
 
