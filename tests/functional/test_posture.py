@@ -448,6 +448,17 @@ def test_a_late_heartbeat_does_not_turn_time_back(cloud: PostureCloud) -> None:
     assert cloud.open() == set()
 
 
+def test_a_heartbeat_from_the_future_is_none(cloud: PostureCloud) -> None:
+    """Somebody who can write the table, or puts it on the way, would otherwise be rid of the question."""
+    pass_time(cloud, timedelta(minutes=30), beat, echo)
+    now = cloud.now
+    cloud.now = now + timedelta(days=365)
+    beat(cloud)
+    cloud.now = now
+    pass_time(cloud, timedelta(minutes=45), echo)
+    assert cloud.open() == {"records-silent"}
+
+
 def test_after_a_break_in_looking_waiting_begins_anew(cloud: PostureCloud) -> None:
     pass_time(cloud, timedelta(hours=1), beat, echo)
     cloud.now += MISSED + timedelta(hours=5)

@@ -53,19 +53,9 @@ class FakeTable(FakeDynamoDb):
                 elif kind == "REMOVE":
                     for name in rest.split(","):
                         item.pop(names.get(name.strip(), name.strip()), None)
-                elif kind == "DELETE":
+                elif kind in {"ADD", "DELETE"}:
                     name, value = rest.split()
-                    left = {*item.get(name, {"SS": []})["SS"]} - {*values[value]["SS"]}
-                    # DynamoDB holds no empty sets.
-                    item.pop(name, None)
-                    if left:
-                        item[name] = {"SS": sorted(left)}
-                elif kind == "ADD":
-                    name, value = rest.split()
-                    if "SS" in values[value]:
-                        item[name] = {"SS": sorted({*item.get(name, {"SS": []})["SS"], *values[value]["SS"]})}
-                        continue
-                    item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(values[value]["N"]))}
+                    _add_or_delete(item, name, values[value], kind)
             return {}
 
         return self._call("UpdateItem", arguments, run)
@@ -83,6 +73,17 @@ class FakeTable(FakeDynamoDb):
                     return
         condition = re.sub(r"\s+OR \w+ (<=?|>) :\w+", "", condition)
         super()._check(item, {**write, "ConditionExpression": condition or None})
+
+
+def _add_or_delete(item: dict[str, Any], name: str, value: Mapping[str, Any], kind: str) -> None:
+    """Add to a number or a set, or take from a set."""
+    if "SS" not in value:
+        item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(value["N"]))}
+        return
+    held = {*item.pop(name, {"SS": []})["SS"]}
+    left = held | {*value["SS"]} if kind == "ADD" else held - {*value["SS"]}
+    if left:  # DynamoDB holds no empty sets
+        item[name] = {"SS": sorted(left)}
 
 
 @dataclass

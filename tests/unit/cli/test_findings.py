@@ -63,9 +63,9 @@ class Table:
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if operation == "TransactWriteItems":
-            self.items += [
-                one["Put"]["Item"] for one in arguments["TransactItems"] if "day" in one["Put"]["Item"]
-            ]
+            values = arguments["TransactItems"][0]["Update"]["ExpressionAttributeValues"]
+            names = {"day": ":day", "at": ":at", "finding": ":finding", "revision": ":next"}
+            self.items.append({name: values[place] for name, place in names.items()})
         return {}
 
 
@@ -130,14 +130,15 @@ def test_on_a_terminal_a_finding_is_a_paragraph_that_says_what_to_do(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
-    found = Kept(replace(finding(), count=3, suppressed_by="drill\x1b"))
+    found = Kept(replace(finding(), count=3, suppressed_by="drill\x1b", ended=NOON))
     quiet = Kept(replace(finding(), severity=Severity.INFORMATIONAL, title="x" * 200))
     say_findings([found, quiet], left_out=2, unreadable=1, as_json=False)
     said = capsys.readouterr().out
     lines = said.splitlines()
     assert lines[0] == "CRITICAL  A session on a managed role that no exchange record explains"
     assert lines[1].startswith(f"          {MANAGED_ROLE}")
-    assert "UTC · 3 times · suppressed by drill\\x1b ·" in said
+    facts = "UTC · 3 times · ended 2026-11-20 12:00 UTC · suppressed by drill\\x1b ·"
+    assert facts in " ".join(said.split())
     assert "docs/findings.md#session-without-record-59" in said
     assert "INFO      xxx" in said
     assert "2 less severe or suppressed are not shown" in said
@@ -156,6 +157,13 @@ def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 less severe or suppressed" in shown(monkeypatch, table)
     assert "(suppressed by drill)" in shown(monkeypatch, table, "--suppressed")
     assert "Nothing was found." in shown(monkeypatch, Table())
+
+
+def test_what_has_ended_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = replace(finding(), ended=NOON + timedelta(hours=1))
+    assert f"(ended {ended.ended:%m-%d %H:%M})" in shown(monkeypatch, Table(ended))
+    (one,) = json.loads(shown(monkeypatch, Table(ended), "--json"))["findings"]
+    assert one["ended"] == "2026-11-20T13:00:00.000Z"
 
 
 def test_without_a_name_the_command_says_which_is_missing() -> None:

@@ -35,6 +35,9 @@ CHECK_EVERY: Final = timedelta(minutes=5)
 MISSED: Final = 3 * CHECK_EVERY
 """Nobody has looked for so long: what did not come then was perhaps not sent, and waiting begins anew."""
 
+SKEW: Final = timedelta(minutes=5)
+"""How far clocks may be apart."""
+
 _CODES: Final = {Way.RECORDS: "records-silent", Way.CLOUDTRAIL: "cloudtrail-silent"}
 _WHAT: Final = {
     Way.RECORDS: (
@@ -89,5 +92,8 @@ def silence(way: Way, *, heard: datetime | None, watched_since: datetime, now: d
         watched_since: since when somebody has looked without a break: the time before does not count.
         now: the time.
     """
+    if heard is not None and heard > now + SKEW:
+        # No clock says so: somebody wrote it, so that nobody would ever miss the next one.
+        heard = None
     since = watched_since if heard is None else max(heard, watched_since)
     return Silence(way=way, since=since) if now - since > BOUNDS[way] else None

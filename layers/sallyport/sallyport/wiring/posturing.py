@@ -1,4 +1,4 @@
-"""Builds what the posture's function needs to look at an account and at the audit, and to tell what it saw."""
+"""Builds what the posture's function needs to look at an account and the audit, and to tell what it saw."""
 
 import time
 from collections.abc import Callable, Mapping
