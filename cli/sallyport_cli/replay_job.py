@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sallyport.audit.selection import selection
+from sallyport.audit.selection import wanted_by_any
 from sallyport_cli import replay_archive as archive_replays
 from sallyport_cli.aws import Aws, asking
 from sallyport_cli.failure import CommandError, Exit
@@ -131,7 +131,7 @@ class Job:
             send_all = ToQueue(self._aws.client("sqs"), queue)
         name = f"sallyport-trail-{self._now:%Y%m%dT%H%M%S}"
         with progress("reading log files") as update:
-            choose = Choice(wanted, selection(managed), name)
+            choose = Choice(wanted, wanted_by_any(managed), name)
             counts = send_trail(self._files(place, wanted), choose, send_all, update)
         report = {"dry_run": self._is_dry, **trail_as_json(counts, name)}
         if not self._as_json:

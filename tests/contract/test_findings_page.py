@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from sallyport.audit.derive import runbook
+from sallyport.audit.findings_page import findings_page
 from sallyport.audit.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,7 +15,7 @@ def test_the_page_is_what_the_rules_say() -> None:
     before, mark, rest = PAGE.partition(BEGIN)
     assert before.startswith("# Findings")
     assert mark
-    assert rest == runbook(), "run: python -m tests.support.make_findings_page"
+    assert rest == findings_page(), "run: python -m tests.support.make_findings_page"
 
 
 def test_every_rule_has_one_heading_and_no_heading_has_no_rule() -> None:

@@ -29,8 +29,10 @@ def test_duplicates_disorder_and_poison_leave_as_many_out_as_in(audit: LiveAudit
     sessions = [audit.strangers_session() for _ in range(6)]
     messages: list[object] = [*sessions, *sessions, *POISON]
     random.shuffle(messages)
-    audit.put_events(*messages)
-    audit.settle("EventsQueue", "ImportsQueue")
+    with audit.impatient():
+        # Copies that come at once wait for each other: one of them tells.
+        audit.put_events(*messages)
+        audit.settle("EventsQueue", "ImportsQueue")
     assert audit.waiting("EventsDeadLetterQueue") == dead + len(POISON)
     assert set(audit.taken() - before) == {name_of(one) for one in sessions}
     found = audit.findings_of(*sessions)
@@ -67,7 +69,7 @@ def test_an_event_that_comes_before_its_record_is_put_off_and_explained(audit: L
 
 def test_an_event_whose_record_never_comes_is_critical_once_there_was_time_for_it(audit: LiveAudit) -> None:
     alone, _ = audit.own_session(datetime.now(UTC) - GRACE + timedelta(seconds=10))
-    with audit.inbox() as inbox:
+    with audit.impatient(), audit.inbox() as inbox:
         audit.put_events(alone, alone)
         until(lambda: name_of(alone) in audit.taken(), "the event was not taken")
         (finding,) = until(lambda: audit.findings_of(alone), "nothing was found")
@@ -88,7 +90,7 @@ def test_a_record_explains_a_session_that_comes_late(audit: LiveAudit) -> None:
 def test_an_alert_is_plain_text_and_comes_once_however_often_the_event_does(audit: LiveAudit) -> None:
     hostile = "x\r\nFinding: none\r\n<b>Click</b> \u202e\x1b[2J"
     one = audit.strangers_session(hostile)
-    with audit.inbox() as inbox:
+    with audit.impatient(), audit.inbox() as inbox:
         audit.put_events(one, one, one)
         (finding,) = until(lambda: audit.findings_of(one), "nothing was found")
         audit.settle("EventsQueue")

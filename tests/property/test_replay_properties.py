@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sallyport.audit.events import Observed, Unusable, read_event
-from sallyport.audit.selection import selection
+from sallyport.audit.selection import wanted_by_any
 from sallyport_cli.failure import CommandError
 from sallyport_cli.queue_sender import MAX_BYTES, send
 from sallyport_cli.replay import moment
@@ -111,7 +111,7 @@ def test_any_event_has_an_envelope_of_its_own_account_or_none(event: Any) -> Non
 def test_every_event_is_accounted_for(records: list[Any], cut: int) -> None:
     data = gzip.compress(json.dumps({"Records": records}).encode())
     queues = Queues()
-    choose = Choice(WANTED, selection(["arn:aws:iam::*:role/sallyport/*"]), "r")
+    choose = Choice(WANTED, wanted_by_any(["arn:aws:iam::*:role/sallyport/*"]), "r")
     file = LogFile("file", 0.0, lambda: iter([data[: len(data) - cut]]))
     counts = send_trail([file], choose, lambda bodies: send(queues, "events", bodies))
     assert counts.events == counts.sent + counts.skipped.total() + counts.refused.total()

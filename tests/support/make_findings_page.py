@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sallyport.audit.derive import runbook
+from sallyport.audit.findings_page import findings_page
 
 PAGE = Path("docs/findings.md")
 MARK = "<!-- generated from the rules: python -m tests.support.make_findings_page -->\n"
@@ -10,7 +10,7 @@ MARK = "<!-- generated from the rules: python -m tests.support.make_findings_pag
 
 def main() -> None:
     before = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-    PAGE.write_text(before + MARK + runbook(), encoding="utf-8")
+    PAGE.write_text(before + MARK + findings_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from sallyport.audit import access_keys
 from sallyport.audit.finding import Severity, from_json, merge, to_json
 from sallyport.audit.posture import Inventory, as_finding, scan
+from sallyport.audit.suppressions import SuppressionsError, load_suppressions
 from sallyport.audit.trust_managed import FunctionRoles, ManagedRole, managed_roles
 from sallyport.audit.trust_policy import Surroundings
 from sallyport.audit.weakness import Observation, Verdict
@@ -301,6 +302,29 @@ def test_an_ended_finding_survives_its_store_and_one_from_before_there_was_an_en
     ended = replace(base, ended=NOW + timedelta(days=1))
     assert from_json(to_json(ended)).ended == ended.ended
     assert from_json({name: value for name, value in to_json(base).items() if name != "ended"}) == base
+
+
+@pytest.mark.parametrize(
+    ("rule", "about", "problem"),
+    [
+        ("posture-open-to-anybody", [t.ROLE], None),
+        ("posture-pool-missing", ["eu-central-1_*"], None),
+        ("posture-open-to-nobody", [t.ROLE], "no rule"),
+        ("open-to-anybody", [t.ROLE], "no rule"),
+        ("posture-", [t.ROLE], "no rule"),
+        ("posture-open-to-anybody", [], "about is needed"),
+    ],
+)
+def test_a_suppression_names_a_weakness_that_there_is_and_what_has_it(
+    rule: str, about: list[str], problem: str | None
+) -> None:
+    entry = {"id": "s", "rule": rule, "owner": "o", "reason": "r", "until": "2026-12-24", "about": about}
+    document = {"suppressions": [entry]}
+    if problem is None:
+        assert load_suppressions(document, rules={}, today=NOW.date())[0].rule == rule
+    else:
+        with pytest.raises(SuppressionsError, match=problem):
+            load_suppressions(document, rules={}, today=NOW.date())
 
 
 def test_different_weaknesses_are_different_findings() -> None:

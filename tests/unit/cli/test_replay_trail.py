@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from sallyport.audit.derive import event_patterns
 from sallyport.audit.events import Observed, Unusable, read_event
 from sallyport.audit.rules import RULES
-from sallyport.audit.selection import selection
+from sallyport.audit.selection import wanted_by_any
 from sallyport_cli import replay_job
 from sallyport_cli.failure import CommandError
 from sallyport_cli.main import app
@@ -27,14 +27,14 @@ from tests.support.event_patterns import matches
 from tests.support.fake_queues import Queues
 from tests.support.log_files import Bucket, key, log_file
 from tests.support.rule_samples import load
-from tests.support.rule_samples.sample import assume, event, user
+from tests.support.rule_samples.sample import assume, event, role, user
 
 DAY = timedelta(days=1)
 WANTED = Wanted(first=NOON - DAY, last=NOON + DAY)
 GOOD = assume(user(), MANAGED_ROLE)
 GOODS = [assume(user(), MANAGED_ROLE, number=number)["detail"] for number in range(1, 6)]
 DULL = event("s3", "ListBuckets", user(), number=9)["detail"]
-WANTS = selection(ESTATE.managed_roles)
+WANTS = wanted_by_any(ESTATE.managed_roles)
 
 
 def read(data: bytes, size: int = CHUNK) -> list[object]:
@@ -183,6 +183,12 @@ def every_sample() -> Iterator[dict[str, Any]]:
         if RULES[rule_id].on == "event":
             for sample in (*samples.hits, *samples.near_misses, *samples.null_heavy):
                 yield from sample.events
+
+
+def test_a_managed_role_in_another_spelling_is_wanted_all_the_same() -> None:
+    observed = read_event(event("s3", "ListBuckets", role(MANAGED_ROLE.replace("sallyport", "SallyPort"))))
+    assert isinstance(observed, Observed)
+    assert WANTS(observed)
 
 
 def test_the_choice_lets_through_all_that_the_event_patterns_do() -> None:

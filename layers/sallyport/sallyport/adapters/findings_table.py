@@ -86,9 +86,7 @@ class FindingsTable:
                 return kept
             ended = replace(kept.finding, ended=at)
             mark = replace(ended, event_ids=(f"ended {_iso(at)}",))
-            if self._put(
-                ended, mark, kept.revision, " REMOVE alerted, telling, telling_until"
-            ):
+            if self._put(ended, mark, kept.revision, " REMOVE alerted, telling, telling_until"):
                 return replace(kept, finding=ended, alerted=None)
         raise UnavailableError("finding-contended", "too many write the same finding at once")
 
@@ -100,9 +98,9 @@ class FindingsTable:
     def may_tell(self, finding: Finding) -> bool:
         """Let one at a time tell of a finding; ``False`` while somebody else is about to.
 
-        Instances that work on events of one finding at the same time would all tell of it. Whoever may tell
-        does so, or comes again; should it end without a word, others may after ``TELLING``. What is worse
-        than what somebody is about to tell does not wait for that.
+        Instances that work on events of one finding at the same time would all tell of it. The others come
+        again, and find it told; should whoever may tell end without a word, they may after ``TELLING``. What
+        is worse than what somebody is about to tell does not wait for that.
         """
         now = self._clock()
         values = {

@@ -1,7 +1,7 @@
-"""What follows from the rules' selectors: event patterns, and the page with one heading per rule.
+"""EventBridge's patterns, made of the rules' selectors, so that they cannot drift from what the rules see.
 
-Pure. Because all of them are made from the same selectors, none can drift from what the rules see; so are
-the queries (``queries``).
+Pure. Made of the same selectors are the archive's pattern (``archive``), the queries (``queries``) and what
+each rule's heading says it looks at (``findings_page``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sallyport.audit.events import CLOUDTRAIL_DETAIL_TYPES
 from sallyport.audit.rules import RULES
-from sallyport.audit.rules.rule import MANAGED_ROLES, Rule, Selector, Where
+from sallyport.audit.rules.rule import Rule, Where
 
 # EventBridge's limit for a pattern (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html).
 MAX_PATTERN: Final = 2_048
@@ -116,64 +116,3 @@ def _name_of(where: tuple[Where, ...]) -> str:
         str(value).strip("{}").replace(" ", "-").lower() for one in where for value in one.values or ("any",)
     )
     return "where-" + "-".join(words)
-
-
-def runbook(rules: Mapping[str, Rule] = RULES) -> str:
-    """Return the page with one heading per rule: what it means, what to do first, how to suppress."""
-    lines = [
-        "| rule | severity | what it found |",
-        "|---|---|---|",
-        *(
-            f"| [{rule.id}](#{rule.id}) | {rule.severity.name.lower()} | {rule.title} |"
-            for rule in sorted(rules.values(), key=lambda one: (-one.severity, one.id))
-        ),
-    ]
-    for rule in rules.values():
-        lines += ["", *_heading(rule)]
-    return "\n".join(lines) + "\n"
-
-
-def _heading(rule: Rule) -> list[str]:
-    references = ", ".join(f"[{number}]({url})" for number, url in enumerate(rule.references, 1))
-    lines = [
-        f"## {rule.id}",
-        "",
-        f"**{rule.title}** — {rule.severity.name.lower()}. {rule.meaning}",
-        "",
-        f"- *First:* {rule.first}",
-        f"- *Then:* {rule.remedy}",
-        f"- *Looks at:* {_looks_at(rule)}. What is about the same thing stays one finding for {_span(rule)}.",
-    ]
-    if rule.gaps:
-        lines.append(f"- *Does not see:* {rule.gaps}")
-    lines += [f"- *To suppress:* an entry with `rule: {rule.id}`.", f"- *More:* {references}"]
-    return lines
-
-
-def _looks_at(rule: Rule) -> str:
-    if rule.on == "record":
-        return "records of exchanges"
-    if rule.on == "trust":
-        return "changes of the trust table"
-    return "; ".join(dict.fromkeys(map(_described, rule.selectors)))
-
-
-def _described(selector: Selector) -> str:
-    names = ", ".join(f"`{name}`" for name in selector.names)
-    wheres = " and ".join(
-        f"`{one.path}` {'begins with' if one.operator == 'prefix' else 'is'} "
-        + " or ".join(
-            "a managed role" if value == MANAGED_ROLES else f"`{value}`" for value in one.values or ("there",)
-        )
-        for one in selector.where
-    )
-    source = f"`{selector.source}`" if selector.source else "every service"
-    return f"{source} {names or 'all calls'}{f' where {wheres}' if wheres else ''}"
-
-
-def _span(rule: Rule) -> str:
-    minutes = int(rule.window.total_seconds()) // 60
-    if minutes % 1440 == 0:
-        days = minutes // 1440
-        return f"{days} day{'s' if days > 1 else ''}"
-    return f"{minutes} minutes"

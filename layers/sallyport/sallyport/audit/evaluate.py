@@ -1,11 +1,9 @@
 """One event, all rules: which of them look, and what becomes of what they say.
 
-Pure but for the look-ups that the context offers. Rules are found by service and name of the call, so
-that an event costs what the few rules cost that are for it.
+Pure but for the look-ups that the context offers. Which rules want to see an event, ``selection`` says.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sallyport.audit.events import Observed, RecordEvent, TrustChange
@@ -24,37 +22,16 @@ from sallyport.audit.finding import (
 )
 from sallyport.audit.rules import RULES
 from sallyport.audit.rules.context import Context
-from sallyport.audit.rules.rule import NO_MATCH, Match, Rule, Unclear, Verdict, Where
+from sallyport.audit.rules.rule import NO_MATCH, Match, Rule, Unclear, Verdict
+from sallyport.audit.selection import Selection
 from sallyport.errors import UnavailableError
-
-_Test = Callable[[Observed, Context], bool]
-
-# Where a selector's condition looks. CloudTrail's names, since queries and patterns use them too.
-FIELDS: Final[Mapping[str, Callable[[Observed], object]]] = MappingProxyType(
-    {
-        "userIdentity.type": lambda event: event.caller.type,
-        "userIdentity.accessKeyId": lambda event: event.caller.access_key,
-        "userIdentity.sessionContext.sessionIssuer.arn": lambda event: event.caller.role_arn,
-    }
-)
 
 
 class Evaluator:
     """Rules, indexed. Build it once; it keeps nothing of what it sees."""
 
     def __init__(self, rules: Mapping[str, Rule] = RULES) -> None:
-        named: dict[tuple[str, str], list[tuple[Rule, tuple[_Test, ...]]]] = {}
-        everywhere: list[tuple[str, Rule, tuple[_Test, ...]]] = []
-        for rule in rules.values():
-            for selector in rule.selectors:
-                tests = tuple(map(_test, selector.where))
-                for name in selector.names:
-                    # Services spell the same call differently in different places.
-                    named.setdefault((selector.source, name.lower()), []).append((rule, tests))
-                if not selector.names:
-                    everywhere.append((selector.source, rule, tests))
-        self._named = {call: tuple(found) for call, found in named.items()}
-        self._everywhere = tuple(everywhere)
+        self._select = Selection(rules)
         self._records = tuple(rule for rule in rules.values() if rule.on == "record")
         self._trust = tuple(rule for rule in rules.values() if rule.on == "trust")
 
@@ -87,14 +64,7 @@ class Evaluator:
             return self._records
         if isinstance(event, TrustChange):
             return self._trust
-        found: dict[str, Rule] = {}
-        for rule, tests in self._named.get((event.source, event.name.lower()), ()):
-            if all(test(event, context) for test in tests):
-                found[rule.id] = rule
-        for source, rule, tests in self._everywhere:
-            if source in ("", event.source) and all(test(event, context) for test in tests):
-                found[rule.id] = rule
-        return found.values()
+        return self._select(event, context.estate.manages)
 
 
 def _verdict(rule: Rule, event: Any, context: Context) -> Verdict | CannotTell:  # noqa: ANN401 - by the rule's kind
@@ -143,19 +113,6 @@ def _finding(
         references=rule.references,
         subdued=match.subdued,
     )
-
-
-def _test(where: Where) -> _Test:
-    field, values = FIELDS[where.path], where.values
-    if where.operator == "equals":
-        wanted = frozenset(values)
-        return lambda event, _context: field(event) in wanted
-    if where.operator == "prefix":
-        prefixes = tuple(str(value) for value in values)
-        return lambda event, _context: isinstance(text := field(event), str) and text.startswith(prefixes)
-    if where.operator == "exists":
-        return lambda event, _context: field(event) is not None
-    return lambda event, context: isinstance(text := field(event), str) and context.estate.manages(text)
 
 
 _EVALUATOR: Final = Evaluator()

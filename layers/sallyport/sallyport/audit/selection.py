@@ -1,55 +1,84 @@
-"""Whether any rule wants to see an event: the rules' selectors, asked at a desk instead of on a bus.
+"""Which rules want to see an event: the rules' selectors, asked in the audit and at a desk.
 
-The event patterns are made of the same selectors (``derive``). Pure.
+Pure. The event patterns are made of the same selectors (``derive``). Rules are found by service and name of
+the call, so that an event costs what the few rules cost that are for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
-from sallyport.audit.evaluate import FIELDS
 from sallyport.audit.events import Observed
 from sallyport.audit.rules import RULES
+from sallyport.audit.rules.context import is_managed_by
 from sallyport.audit.rules.rule import Rule, Where
-from sallyport.trust.wildcards import pattern
+
+Manages = Callable[[str], bool]
+"""Tells whether a role is one that only the exchange may assume (``Estate.manages``)."""
 
 Wants = Callable[[Observed], bool]
+"""Tells whether any rule wants to see an event."""
+
+_Test = Callable[[Observed, Manages], bool]
+
+# Where a selector's condition looks. CloudTrail's names, since queries and patterns use them too.
+FIELDS: Final[Mapping[str, Callable[[Observed], object]]] = MappingProxyType(
+    {
+        "userIdentity.type": lambda event: event.caller.type,
+        "userIdentity.accessKeyId": lambda event: event.caller.access_key,
+        "userIdentity.sessionContext.sessionIssuer.arn": lambda event: event.caller.role_arn,
+    }
+)
 
 
-def selection(managed_roles: Iterable[str], rules: Mapping[str, Rule] = RULES) -> Wants:
-    """Return what tells whether an event is for any rule.
+class Selection:
+    """Rules by what they select. Build it once; it keeps nothing of what it sees."""
+
+    def __init__(self, rules: Mapping[str, Rule] = RULES) -> None:
+        named: dict[tuple[str, str], list[tuple[Rule, tuple[_Test, ...]]]] = {}
+        everywhere: list[tuple[str, Rule, tuple[_Test, ...]]] = []
+        for rule in rules.values():
+            for selector in rule.selectors:
+                tests = tuple(map(_test, selector.where))
+                for name in selector.names:
+                    # Services spell the same call differently in different places.
+                    named.setdefault((selector.source, name.lower()), []).append((rule, tests))
+                if not selector.names:
+                    everywhere.append((selector.source, rule, tests))
+        self._named = {call: tuple(found) for call, found in named.items()}
+        self._everywhere = tuple(everywhere)
+
+    def __call__(self, event: Observed, manages: Manages) -> Collection[Rule]:
+        """Return the rules that want to see an event, each once."""
+        found: dict[str, Rule] = {}
+        for rule, tests in self._named.get((event.source, event.name.lower()), ()):
+            if all(test(event, manages) for test in tests):
+                found[rule.id] = rule
+        for source, rule, tests in self._everywhere:
+            if source in ("", event.source) and all(test(event, manages) for test in tests):
+                found[rule.id] = rule
+        return found.values()
+
+
+def wanted_by_any(managed_roles: Iterable[str]) -> Wants:
+    """Return what tells whether an event is for any rule, for whoever has no deployment at hand.
 
     Args:
         managed_roles: ARN patterns of the roles that only the exchange may assume.
-        rules: whose selectors to take.
     """
-    managed = tuple(map(pattern, managed_roles))
-    named: dict[tuple[str, str], list[tuple[Wants, ...]]] = {}
-    everywhere: list[tuple[str, tuple[Wants, ...]]] = []
-    for selector in (one for rule in rules.values() for one in rule.selectors):
-        tests = tuple(
-            _test(where, lambda arn: any(one.matches(arn) for one in managed)) for where in selector.where
-        )
-        for name in selector.names:
-            named.setdefault((selector.source, name.lower()), []).append(tests)
-        if not selector.names:
-            everywhere.append((selector.source, tests))
-
-    def wants(event: Observed) -> bool:
-        alternatives = named.get((event.source, event.name.lower()), ())
-        return any(all(test(event) for test in tests) for tests in alternatives) or any(
-            source in ("", event.source) and all(test(event) for test in tests)
-            for source, tests in everywhere
-        )
-
-    return wants
+    select = Selection()
+    manages = is_managed_by(managed_roles)
+    return lambda event: bool(select(event, manages))
 
 
-def _test(where: Where, manages: Callable[[str], bool]) -> Wants:
+def _test(where: Where) -> _Test:
     field, values = FIELDS[where.path], where.values
     if where.operator == "equals":
-        return lambda event: field(event) in values
-    if where.operator == "exists":
-        return lambda event: field(event) is not None
+        wanted = frozenset(values)
+        return lambda event, _manages: field(event) in wanted
     if where.operator == "prefix":
         prefixes = tuple(map(str, values))
-        return lambda event: isinstance(text := field(event), str) and text.startswith(prefixes)
-    return lambda event: isinstance(text := field(event), str) and manages(text)
+        return lambda event, _manages: isinstance(text := field(event), str) and text.startswith(prefixes)
+    if where.operator == "exists":
+        return lambda event, _manages: field(event) is not None
+    return lambda event, manages: isinstance(text := field(event), str) and manages(text)

@@ -102,8 +102,9 @@ class Telling:
     def _tell(self, finding: Finding, alert: Callable[[Finding], None]) -> None:
         findings = self._ports.findings
         if not findings.may_tell(finding):
-            # Whoever is about to comes again until it has told; nobody else has to.
-            return
+            # Not left to whoever is about to: should it fail, and this be a copy of its message that is taken,
+            # the queue would keep neither.
+            raise UnavailableError("alert-under-way", "somebody else is about to tell of the finding")
         try:
             alert(finding)
         except UnavailableError:

@@ -1,4 +1,4 @@
-"""All rules, by id. One module per theme; the samples of each stand in ``tests/samples``."""
+"""All rules, by id. One module per theme; the samples of each stand in ``tests/support/rule_samples``."""
 
 from typing import Final
 

@@ -4,7 +4,7 @@ Every look-up is idempotent for one event: a queue delivers twice, and what is a
 event must be answered as before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -87,6 +87,23 @@ class TrustItems(Protocol):
         """Return when the pointer first moved to a version, as far as that was seen."""
 
 
+def is_managed_by(managed_roles: Iterable[str]) -> Callable[[str], bool]:
+    """Return what tells whether a role, by its ARN, is one that only the exchange may assume.
+
+    IAM knows no two names that differ by case alone, so that a caller's spelling decides nothing.
+
+    Args:
+        managed_roles: patterns of such roles' ARNs.
+    """
+    patterns = tuple(pattern(text.lower()) for text in managed_roles)
+
+    def manages(role_arn: str) -> bool:
+        name = role_arn.lower()
+        return any(one.matches(name) for one in patterns)
+
+    return manages
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estate:
     """What this deployment is, and what it may see. Facts, not secrets.
@@ -123,8 +140,8 @@ class Estate:
     surroundings: Surroundings = NOTHING_KNOWN
 
     @cached_property
-    def _managed(self) -> tuple[Pattern, ...]:
-        return tuple(pattern(text.lower()) for text in self.managed_roles)
+    def _manages(self) -> Callable[[str], bool]:
+        return is_managed_by(self.managed_roles)
 
     @cached_property
     def _own(self) -> tuple[Pattern, ...]:
@@ -135,12 +152,8 @@ class Estate:
         return tuple(pattern(text) for text in self.other_source_identities)
 
     def manages(self, role_arn: str) -> bool:
-        """Tell whether a role is one that only the exchange may assume.
-
-        IAM knows no two names that differ by case alone, so that a caller's spelling decides nothing.
-        """
-        name = role_arn.lower()
-        return any(one.matches(name) for one in self._managed)
+        """Tell whether a role is one that only the exchange may assume (``is_managed_by``)."""
+        return self._manages(role_arn)
 
     def owns(self, resource: str) -> bool:
         """Tell whether an ARN or a name is of something that the product is made of."""

@@ -11,7 +11,6 @@ from sallyport.audit.finding import Resource, Severity
 from sallyport.audit.rules.context import Context
 
 DAY: Final = timedelta(days=1)
-HOUR: Final = timedelta(hours=1)
 
 # Which managed roles there are is a fact of the deployment; a selector names them so.
 MANAGED_ROLES: Final = "{managed roles}"
