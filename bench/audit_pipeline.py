@@ -9,7 +9,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from datetime import timedelta
 from itertools import islice
@@ -52,18 +52,20 @@ class Meter:
 
         return call
 
-    def _counted(self, send: Any, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:  # noqa: ANN401
+    def _counted(
+        self, send: Callable[[], HttpResponse], url: str, headers: Mapping[str, str], body: bytes
+    ) -> HttpResponse:
         service = url.partition("//")[2].partition(".")[0]
         operation = headers.get("X-Amz-Target", "").rpartition(".")[2]
         self.bill.add_call(f"{service} {operation}".strip())
         if service != "dynamodb":
-            return send()  # type: ignore[no-any-return]
+            return send()
         arguments = json.loads(body)
         writes = [one for w in arguments.get("TransactItems", []) for one in w.values()]
         if operation in {"PutItem", "UpdateItem"}:
             writes = [arguments]
         before = [deepcopy(self._item(one)) for one in writes]
-        response: HttpResponse = send()
+        response = send()
         for one, old in zip(writes, before, strict=True):
             self.bill.write_units += write_units(
                 one["TableName"], old, self._item(one), is_transaction="TransactItems" in arguments

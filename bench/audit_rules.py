@@ -33,7 +33,6 @@ QUICK_EVENTS = 100_000
 # Beyond what Python's allocator moves by itself; a thousandth of what keeping the events would take.
 FLAT_MB = 4.0
 
-_ISSUED = role(MANAGED_ROLE, "b0c1", "ASIAISSUED0000000001", source_identity="entra-b0c1")
 # In a hundred: what an account's management events to STS, IAM and sign-in are mostly made of, and the
 # rules' own samples, so that every rule looks.
 _SHARES = (

@@ -75,7 +75,7 @@ class Deployment:
 def client(cloud: Cloud, service: str, region: str = REGION) -> AwsClient:
     """Return the operator's client for a service of this cloud, whatever the caller's environment says."""
     return boto3.client(
-        service,  # type: ignore[call-overload]
+        service,  # type: ignore[call-overload]  # the stubs know each service by its literal
         region_name=region,
         endpoint_url=cloud.aws,
         aws_access_key_id=ACCOUNT,

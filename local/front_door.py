@@ -122,7 +122,7 @@ class Door(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that went away or spoke something else than TLS: it is their affair."""
         if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # the base class names them more narrowly
 
     def start(self) -> None:
         """Serve in a thread of this process, for tests."""

@@ -103,7 +103,7 @@ class Trail:
         """Return a client that calls with a session's credentials."""
         secret, token = caller.secret
         made: AwsClient = boto3.client(
-            service,  # type: ignore[call-overload]
+            service,  # type: ignore[call-overload]  # the stubs know each service by its literal
             region_name=REGION,
             endpoint_url=self._cloud.aws,
             aws_access_key_id=caller.access_key,

@@ -11,9 +11,13 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
     NoCredentialsError,
+    PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import (
     ConnectionError as AwsConnectionError,
@@ -126,8 +130,49 @@ def asking(what: str) -> Iterator[None]:
             f"Could not {what}: AWS cannot be reached ({display(str(error), markup=False)}).",
             cure="Check the network, AWS_REGION and, if it is set, AWS_ENDPOINT_URL.",
         ) from error
+    except (SSOError, TokenRetrievalError, CredentialRetrievalError, PartialCredentialsError) as error:
+        raise CommandError(
+            "credentials-failed",
+            f"Could not {what}: {_sentence(error)}",
+            cure="Sign in again (aws sso login, or as it is done where you are), or set another AWS_PROFILE.",
+        ) from error
     except BotoCoreError as error:
-        raise CommandError("aws-failed", f"Could not {what}: {display(str(error), markup=False)}.") from error
+        raise CommandError(
+            "aws-failed",
+            f"Could not {what}: {_sentence(error)}",
+            cure="Check the AWS configuration: profile, Region and endpoint.",
+        ) from error
+
+
+def _sentence(error: Exception) -> str:
+    return f"{display(str(error), markup=False).rstrip('.')}."
+
+
+_NOT_THERE = frozenset(
+    {
+        "ResourceNotFoundException",
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "NoSuchKey",
+    }
+)
+"""What services say of a name that nothing has. CloudFormation has no code of its own for it."""
+
+
+_NOT_VALID = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""What services say of credentials that they do not know, or not any more."""
 
 
 def _refused(error: ClientError, what: str) -> CommandError:
@@ -135,16 +180,11 @@ def _refused(error: ClientError, what: str) -> CommandError:
     code = str(fault.get("Code", "unknown"))
     message = display(str(fault.get("Message", "")), markup=False)
     cure = "Try again; if it stays, look the code up in the service's documentation."
-    if code == "ResourceNotFoundException":
+    if code in _NOT_THERE or (code == "ValidationError" and message.endswith("does not exist")):
         cure = "Check the name, the account and the Region; the stack's outputs list all names."
     elif "AccessDenied" in code or "NotAuthorized" in code:
         cure = "Use a role that may do this."
-    elif code in {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-    }:
+    elif code in _NOT_VALID:
         cure = "Sign in again: these AWS credentials are not valid now."
     elif "Throttl" in code or "LimitExceeded" in code or "ThroughputExceeded" in code:
         cure = "Wait a minute and try again."

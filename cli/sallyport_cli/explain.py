@@ -13,7 +13,8 @@ import typer
 from sallyport_cli import output, x509_hints
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import NAME_WIDTH, Line, say_json, say_lines
+from sallyport_cli.output import NAME_WIDTH, Line, say_json, say_lines, waiting
+from sallyport_cli.stack_names import Stack, named
 
 if TYPE_CHECKING:
     from sallyport_cli.aws import Aws
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _CORRECTION = "-correction"
 """Ends the id of a record that says what became of a session after its own record was put."""
 
-_EXCHANGE_ID = re.compile(rf"[0-9a-f]{{32}}(?:{_CORRECTION})?|unverified-[0-9a-f]{{32}}")
+EXCHANGE_ID = re.compile(rf"[0-9a-f]{{32}}(?:{_CORRECTION})?|unverified-[0-9a-f]{{32}}")
 """What the functions make, corrections of theirs, and the records of a minute's unverified exchanges."""
 
 _GATEWAY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -56,7 +57,7 @@ _HANG = NAME_WIDTH + 3
 """Where the value of a field begins."""
 
 
-def explain(
+def explain(  # noqa: PLR0913 - one argument for each option
     exchange_id: Annotated[
         str, typer.Argument(metavar="EXCHANGE_ID", help="As the caller got it in the answer.")
     ],
@@ -87,6 +88,7 @@ def explain(
         ),
     ] = None,
     *,
+    stack: Stack = "",
     json_: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Say why an exchange was granted or refused.
@@ -99,34 +101,42 @@ def explain(
         from sallyport_cli.aws import Aws  # noqa: PLC0415 - the same
 
         is_gateways = _GATEWAY_ID.fullmatch(exchange_id) is not None
-        if _EXCHANGE_ID.fullmatch(exchange_id) is None and not is_gateways:
+        if EXCHANGE_ID.fullmatch(exchange_id) is None and not is_gateways:
             raise CommandError(
                 "not-an-exchange-id",
                 "That is not an exchange id: an exchange id has 32 hexadecimal digits.",
                 cure="It is in the error message the caller got; API Gateway's request id, a UUID, will do.",
                 exit_code=Exit.USAGE,
             )
-        log_groups = [name for name in (log_group, session_log_group) if name]
-        if not table and not log_groups:
+        if not (table or log_group or session_log_group or stack):
             raise CommandError(
                 "no-records-table",
                 "No records table is named.",
-                cure="Give --records-table or set SALLYPORT_RECORDS_TABLE; the stack's outputs name it.",
+                cure="Give --stack, --records-table or SALLYPORT_RECORDS_TABLE (the output RecordsTable).",
                 exit_code=Exit.USAGE,
             )
         aws = Aws()
-        if is_gateways:
-            exchange_id = _behind(exchange_id, aws, log_groups)
-        found = records.from_table(aws.client("dynamodb"), table, exchange_id) if table else None
-        for name in log_groups:
-            if found is None:
-                found = records.from_log(aws.client("logs"), name, exchange_id.removesuffix(_CORRECTION))
+        given = {
+            "RecordsTable": table,
+            "AssumeRoleLogGroup": log_group,
+            "CreateSessionLogGroup": session_log_group,
+        }
+        with waiting("looking for the exchange"):
+            names = named(aws, stack, given)
+            table = names.pop("RecordsTable", None)
+            log_groups = list(names.values())
+            if is_gateways:
+                exchange_id = _behind(exchange_id, aws, log_groups)
+            found = records.from_table(aws.client("dynamodb"), table, exchange_id) if table else None
+            for name in log_groups:
+                if found is None:
+                    found = records.from_log(aws.client("logs"), name, exchange_id.removesuffix(_CORRECTION))
         if found is None:
             raise CommandError(
                 "no-such-exchange",
                 f"Nothing is known of the exchange {exchange_id}.",
                 cure="Check the id, the account and the Region. An exchange whose proof did not verify is in "
-                "the function's log only: give --log-group and --session-log-group as well."
+                "the function's log only: give --stack, or --log-group and --session-log-group as well."
                 if not log_groups
                 else "Check the id, the account and the Region; records and logs are kept for a stated time.",
             )

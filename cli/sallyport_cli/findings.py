@@ -1,35 +1,31 @@
 """``sallyport findings``: what the audit has found."""
 
 import re
-import sys
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from sallyport_cli import findings_view
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import Line, say, say_json, say_lines, shown
+from sallyport_cli.output import progress, say, waiting
 from sallyport_cli.posture import Level
-from sallyport_cli.tables import say_table
+from sallyport_cli.since import past, usage
+from sallyport_cli.stack_names import Stack, named
 
 if TYPE_CHECKING:
     from sallyport.adapters.findings_table import Kept
+    from sallyport_cli.findings_table import DynamoDb
 
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_SPAN: Final = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 LONGEST: Final = timedelta(days=400)
 """As long as findings are kept by default."""
 
-HANG: Final = 10
-"""Where a finding's words begin, behind its severity."""
-
-_SHORT: Final = {"INFORMATIONAL": "INFO"}
-_STYLES: Final = {"CRITICAL": "bold red", "HIGH": "bold red", "MEDIUM": "bold yellow"}
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+_PART: Final = re.compile(r"[0-9a-f]{8,63}")
 
 
-def findings(
+def findings(  # noqa: PLR0913 - a command has as many arguments as options
     *,
     table: Annotated[
         str | None,
@@ -37,6 +33,16 @@ def findings(
             "--findings-table", envvar="SALLYPORT_FINDINGS_TABLE", metavar="NAME", help="The findings table."
         ),
     ] = None,
+    stack: Stack = "",
+    id_: Annotated[
+        str,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="Show all of one finding, and where to look next: its id as an alert has it, or the "
+            "beginning of it as the list has it.",
+        ),
+    ] = "",
     severity: Annotated[
         Level, typer.Option("--severity", help="Show what is at least so severe.")
     ] = Level.LOW,
@@ -53,72 +59,68 @@ def findings(
         bool, typer.Option("--json", help="Print JSON, with all that is known of each.")
     ] = False,
 ) -> None:
-    """List what the audit has found, newest first."""
+    """List what the audit has found, newest first, or show all of one finding."""
     with ending(as_json=json_):
-        if not table:
+        now = datetime.now(UTC)
+        start = since_when(since, now)
+        if id_ and not (_ID.fullmatch(id_) or _PART.fullmatch(id_)):
+            raise usage(
+                "That is not the id of a finding: it has 64 hexadecimal digits, of which 8 may do.",
+                "Alerts end with it, and sallyport findings lists it.",
+            )
+        if not (table or stack):
             raise CommandError(
                 "no-table",
                 "No findings table is named.",
                 exit_code=Exit.USAGE,
-                cure="Give --findings-table or SALLYPORT_FINDINGS_TABLE; it is an output of the stack.",
+                cure="Give --stack, --findings-table or SALLYPORT_FINDINGS_TABLE (the output FindingsTable).",
             )
-        now = datetime.now(UTC)
-        start = since_when(since, now)
         from sallyport_cli.aws import Aws  # noqa: PLC0415 - loads boto3
-        from sallyport_cli.findings_table import read  # noqa: PLC0415 - the same
 
-        found, unreadable = read(Aws().client("dynamodb"), table, since=start, until=now + timedelta(days=1))
+        aws = Aws()
+        if stack:
+            with waiting("reading the stack's outputs"):
+                table = named(aws, stack, {"FindingsTable": None})["FindingsTable"]
+        client = aws.client("dynamodb")
+        if id_:
+            one = _one(client, str(table), id_, start, now)
+            if json_:
+                findings_view.as_json([one], left_out=0, unreadable=0)
+            else:
+                findings_view.say_one(one)
+            return
+        found, unreadable = _read(client, str(table), start, now)
         wanted = [
             one
             for one in found
             if one.finding.severity >= severity.severity()
             and (suppressed or one.finding.suppressed_by is None)
         ]
-        say_findings(wanted, left_out=len(found) - len(wanted), unreadable=unreadable, as_json=json_)
+        left_out = len(found) - len(wanted)
+        if json_:
+            findings_view.as_json(wanted, left_out=left_out, unreadable=unreadable)
+            return
+        say_findings(wanted, start, left_out=left_out, unreadable=unreadable)
 
 
 def since_when(text: str, now: datetime) -> datetime:
-    """Return the time that ``--since`` means.
+    """Return the time that ``--since`` means; findings are kept no longer than ``LONGEST``.
 
     Raises:
-        CommandError: it is neither a span nor a time, or too long ago.
+        CommandError: it is neither a span nor a time, or still to come.
     """
-    span = _SPAN.fullmatch(text)
-    try:
-        start = now - int(span[1]) * _UNITS[span[2]] if span else datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        start = None
-    if start is None:
-        raise CommandError(
-            "since",
-            "--since is neither a span nor a time.",
-            exit_code=Exit.USAGE,
-            cure="Give 30m, 12h, 7d, or 2026-11-20T12:00Z.",
-        )
-    if start.tzinfo is None:
-        start = start.replace(tzinfo=UTC)
-    return max(start, now - LONGEST)
+    return max(past(text, now, "--since"), now - LONGEST)
 
 
-def say_findings(found: "list[Kept]", *, left_out: int, unreadable: int, as_json: bool) -> None:
-    """Print findings, and how many are not shown."""
-    if as_json:
-        from sallyport.audit.finding import to_json  # noqa: PLC0415 - not for --help
+def say_findings(found: "list[Kept]", start: datetime, *, left_out: int, unreadable: int) -> None:
+    """Print a list of findings, and how many are not in it."""
+    from sallyport_cli.findings_table import MAX_FINDINGS  # noqa: PLC0415 - loads boto3
 
-        say_json(
-            {
-                "findings": [to_json(one.finding) for one in found],
-                "omitted": left_out,
-                "unreadable": unreadable,
-            }
-        )
-        return
-    if not found:
-        say("Nothing was found.")
-    elif sys.stdout.isatty():
-        say_lines(_lines(found))
+    if found:
+        findings_view.say_list(found)
     else:
-        _say_rows(found)
+        since = findings_view.moment(start)
+        say(f"Nothing {'to show' if left_out or unreadable else 'was found'} since {since}.", hang=0)
     if left_out:
         are = "is" if left_out == 1 else "are"
         say(
@@ -127,48 +129,47 @@ def say_findings(found: "list[Kept]", *, left_out: int, unreadable: int, as_json
         )
     if unreadable:
         say(f"{unreadable} item(s) of the table cannot be read and are left out.", hang=0)
+    if len(found) + left_out >= MAX_FINDINGS:
+        say(f"Only the latest {MAX_FINDINGS:,} were read; a later --since leaves out others.", hang=0)
 
 
-def _lines(found: "Sequence[Kept]") -> Iterator[Line]:
-    """Yield findings for a terminal: what, about what, when, and where it says what to do."""
-    for one in found:
-        finding = one.finding
-        severity = finding.severity.name
-        yield Line(
-            f"{_SHORT.get(severity, severity):<{HANG - 1}} {shown(finding.title)}",
-            _STYLES.get(severity, "bold"),
-            HANG,
+def _read(client: "DynamoDb", table: str, start: datetime, now: datetime) -> tuple[list["Kept"], int]:
+    from sallyport_cli.findings_table import read  # noqa: PLC0415 - loads boto3
+
+    with progress("reading findings, day by day") as update:
+        # Events may be dated by clocks that are ahead.
+        return read(client, table, since=start, until=now + timedelta(days=1), update=update)
+
+
+def _one(client: "DynamoDb", table: str, id_: str, start: datetime, now: datetime) -> "Kept":
+    """Return one finding: by its whole id whenever it was, by a part of it within ``--since``.
+
+    Raises:
+        CommandError: there is none, or there are several.
+    """
+    from sallyport_cli.findings_table import get  # noqa: PLC0415 - loads boto3
+
+    if _ID.fullmatch(id_):
+        with waiting("looking for the finding"):
+            one = get(client, table, id_)
+        if one is None:
+            raise CommandError(
+                "no-such-finding",
+                f"There is no finding {id_}.",
+                cure="Check the id, the account and the Region of the stack that sent the alert.",
+            )
+        return one
+    found = [one for one in _read(client, table, start, now)[0] if one.finding.id.startswith(id_)]
+    if not found:
+        raise CommandError(
+            "no-such-finding",
+            f"No finding since {findings_view.moment(start)} has an id that begins with {id_}.",
+            cure="Give a longer --since, or the whole id.",
         )
-        facts = [
-            f"{finding.last_event.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-            f"{finding.count} times" if finding.count > 1 else "",
-            "" if finding.ended is None else f"ended {finding.ended.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-            f"suppressed by {finding.suppressed_by}" if finding.suppressed_by else "",
-            finding.runbook,
-        ]
-        for text in (", ".join(finding.dedupe), " · ".join(fact for fact in facts if fact)):
-            yield Line(f"{'':<{HANG}}{shown(text)}", "", HANG)
-        yield Line("")
-
-
-def _say_rows(found: "Sequence[Kept]") -> None:
-    """Print findings for a pipe: one line each."""
-    rows = [
-        (
-            f"{one.finding.last_event.astimezone(UTC):%m-%d %H:%M}",
-            one.finding.severity.name.lower(),
-            str(one.finding.count),
-            one.finding.rule_id,
-            _what(one),
+    if len(found) > 1:
+        raise CommandError(
+            "several-findings",
+            f"{len(found)} findings have an id that begins with {id_}.",
+            cure="Give more of its digits.",
         )
-        for one in found
-    ]
-    say_table(("when (UTC)", "severity", "n", "rule", "what"), rows)
-
-
-def _what(one: "Kept") -> str:
-    finding = one.finding
-    said = f"{finding.title}: {', '.join(finding.dedupe)}"
-    if finding.ended is not None:
-        said = f"{said} (ended {finding.ended.astimezone(UTC):%m-%d %H:%M})"
-    return f"{said} (suppressed by {finding.suppressed_by})" if finding.suppressed_by else said
+    return found[0]

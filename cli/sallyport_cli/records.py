@@ -40,7 +40,7 @@ class Found:
 
 def from_table(client: DynamoDb, table: str, exchange_id: str) -> Found | None:
     """Return the record from the records table."""
-    with asking(f"read the records table {table}"):
+    with asking(f"read the records table {table} (dynamodb:GetItem)"):
         answer = client.get_item(TableName=table, Key={"id": {"S": exchange_id}}, ConsistentRead=True)
     item = answer.get("Item")
     if item is None:
@@ -62,7 +62,7 @@ def ids_behind(client: Logs, group: str, gateway_id: str) -> frozenset[str]:
     found: set[str] = set()
     arguments: dict[str, Any] = {"logGroupName": group, "filterPattern": f'"{gateway_id}"'}
     for _ in range(MAX_PAGES):
-        with asking(f"search the log group {group}"):
+        with asking(f"search the log group {group} (logs:FilterLogEvents)"):
             page = client.filter_log_events(**arguments)
         lines = [_line(str(event.get("message", ""))) for event in page.get("events", [])]
         found |= {str(line.get("exchange_id", "")) for line in lines if line.get("gateway_id") == gateway_id}
@@ -76,7 +76,7 @@ def from_log(client: Logs, group: str, exchange_id: str) -> Found | None:
     """Return what a function's log says of an exchange: its line that names an outcome."""
     arguments: dict[str, Any] = {"logGroupName": group, "filterPattern": f'"{exchange_id}"'}
     for _ in range(MAX_PAGES):
-        with asking(f"search the log group {group}"):
+        with asking(f"search the log group {group} (logs:FilterLogEvents)"):
             page = client.filter_log_events(**arguments)
         for event in page.get("events", []):
             line = _line(str(event.get("message", "")))

@@ -6,8 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from sallyport_cli.ending import ending
-from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.findings import since_when
+from sallyport_cli.since import moment, past, usage
 
 MANAGED_ROLES: Final = "arn:*:iam::*:role/sallyport/*"
 """The template's own default."""
@@ -199,26 +198,7 @@ def _span(start: str, end: str, now: datetime) -> tuple[datetime, datetime] | No
         if end:
             raise usage("--to has no --from.", "Give --from as well.")
         return None
-    first, last = moment(start, now, "--from"), moment(end, now, "--to") if end else now
+    first, last = past(start, now, "--from"), moment(end, now, "--to") if end else now
     if first >= last:
         raise usage("--to is not later than --from.", "Give an earlier --from, or a later --to.")
     return first, last
-
-
-def moment(text: str, now: datetime, option: str) -> datetime:
-    """Return the time that an option means, in UTC.
-
-    Raises:
-        CommandError: it is neither a span nor a time.
-    """
-    try:
-        return since_when(text, now).astimezone(UTC)
-    except (CommandError, OverflowError):
-        raise usage(
-            f"{option} is neither a span nor a time.", "Give 30m, 12h, 7d, or 2026-11-20T12:00Z."
-        ) from None
-
-
-def usage(text: str, cure: str) -> CommandError:
-    """Return the error of a wrong use."""
-    return CommandError("usage", text, exit_code=Exit.USAGE, cure=cure)

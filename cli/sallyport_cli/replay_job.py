@@ -74,6 +74,7 @@ class Job:
                     (look if self._is_dry else bring_back)(client, way, found[-1], update)
                 except CommandError as error:
                     # What became of the other queue is told all the same.
+                    found[-1].is_broken_off = True
                     failed = failed or _explained(error, way)
         report = queues_as_json(found)
         if not self._as_json:
@@ -205,6 +206,13 @@ class Job:
 
 
 def _explained(error: CommandError, way: Way) -> CommandError:
-    if way.name == "records" and "AccessDenied" in error.reason:
-        return CommandError(error.reason, error.detail, cure=WRITERS)
-    return error
+    """Say of an error in which queue it was, and of a refusal by the records' queues who may write there."""
+    is_writing = (
+        way.name == "records" and "AccessDenied" in error.reason and "sqs:SendMessage" in error.detail
+    )
+    return CommandError(
+        error.reason,
+        f"{way.name}: {error.detail}",
+        cure=WRITERS if is_writing else error.cure,
+        exit_code=error.exit_code,
+    )

@@ -63,7 +63,7 @@ class Found:
 
     ``there`` is how many there were at the beginning. ``moved`` were brought back; ``again`` were brought
     back and failed again at once; ``stays`` could not be brought back, by reason; ``seen`` were only
-    looked at.
+    looked at. ``is_broken_off`` says that the queue could not be asked, or not any more.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Found:
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     stays: Counter[tuple[str, str]] = field(default_factory=Counter)
     again: int = 0
+    is_broken_off: bool = False
 
 
 def plain_way(name: str, source: str, target: str) -> Way:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sallyport_cli.output import say
+from sallyport_cli.output import say, shown
 from sallyport_cli.replay_archive import Replay
 from sallyport_cli.replay_queues import Found
 from sallyport_cli.replay_trail import Counts
@@ -23,6 +23,7 @@ def queues_as_json(found: Sequence[Found]) -> dict[str, Any]:
             {
                 "queue": one.name,
                 "there": one.there,
+                "broken_off": one.is_broken_off,
                 "again": one.again,
                 **{
                     name: [
@@ -49,17 +50,23 @@ def say_queues(found: Sequence[Found], *, is_dry: bool) -> None:
     if rows:
         say_table(("queue", "n", "", "why it was there", "what was said"), rows)
     for one in found:
-        moved = one.moved.total()
-        if is_dry:
-            looked = one.seen.total()
-            more = f"; {looked} of them were looked at" if looked < one.there else ""
-            say(f"{one.name}: {one.there} message(s) in the dead-letter queue{more}.")
-        elif not one.there:
-            say(f"{one.name}: the dead-letter queue is empty.")
-        else:
-            say(f"{one.name}: {moved} of {one.there} message(s) brought back.")
+        say(f"{one.name}: {_ended(one, is_dry=is_dry)}")
         if one.again:
             say(f"{one.name}: {one.again} failed again at once and wait in the dead-letter queue.")
+
+
+def _ended(one: Found, *, is_dry: bool) -> str:
+    """Return what became of a queue."""
+    moved, looked = one.moved.total(), one.seen.total()
+    if one.is_broken_off and not (moved or looked):
+        # Nobody knows whether it is empty.
+        return "the dead-letter queue could not be looked into."
+    if is_dry:
+        more = f"; {looked} of them were looked at" if looked < one.there else ""
+        return f"{one.there} message(s) in the dead-letter queue{more}."
+    if not one.there:
+        return "the dead-letter queue is empty."
+    return f"{moved} of {one.there} message(s) brought back."
 
 
 def trail_as_json(counts: Counts, replay: str) -> dict[str, Any]:
@@ -99,7 +106,8 @@ def say_trail(counts: Counts, *, is_dry: bool) -> None:
     if counts.broken:
         say(f"{counts.broken.total()} file(s) were not read to their end; what stands before that was used.")
     for name, reason in counts.named[:SHOWN]:
-        say(f"  {name}: {reason}")
+        # Whoever may write files to the trail's bucket or folder has named them.
+        say(f"  {shown(name)}: {shown(reason)}")
 
 
 def replays_as_json(replays: Mapping[str, Replay], state: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def with_identity(command: Callable[..., None], source: str | None = None) -> Ca
         text = "Where the identity comes from; by default as the profile says."
         extra.insert(0, _keyword("source", typer.Option("--source", help=text), Source))
     whole = [*own, *extra]
-    run.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]  # typer reads it, typing does not know it
     run.__annotations__ = {one.name: one.annotation for one in whole}
     return run
 

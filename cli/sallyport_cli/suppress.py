@@ -9,7 +9,8 @@ import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import say, say_json
+from sallyport_cli.output import say, say_json, waiting
+from sallyport_cli.stack_names import Stack, named
 
 MAX_FILE: Final = 300_000
 """Bytes; as one item of the table has 400 KB."""
@@ -24,6 +25,7 @@ def suppress(
             "--findings-table", envvar="SALLYPORT_FINDINGS_TABLE", metavar="NAME", help="The findings table."
         ),
     ] = None,
+    stack: Stack = "",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
     """Put a file of suppressions in force, in place of the one before.
@@ -37,12 +39,12 @@ def suppress(
         from sallyport_cli.aws import Aws, asking  # noqa: PLC0415 - loads boto3
         from sallyport_cli.strict_yaml import parse  # noqa: PLC0415 - loads yaml
 
-        if not table:
+        if not (table or stack):
             raise CommandError(
                 "no-table",
                 "No findings table is named.",
                 exit_code=Exit.USAGE,
-                cure="Give --findings-table or SALLYPORT_FINDINGS_TABLE; it is an output of the stack.",
+                cure="Give --stack, --findings-table or SALLYPORT_FINDINGS_TABLE (the output FindingsTable).",
             )
         parsed = parse(_bytes(file))
         if parsed.problems:
@@ -50,7 +52,7 @@ def suppress(
             raise CommandError(
                 "suppressions-refused",
                 f"Nothing was changed: {file}, line {first.line}: {first.text}.",
-                cure=first.cure,
+                cure=f"{first.cure[:1].upper()}{first.cure[1:]}." if first.cure else "Mend the file.",
             )
         document = parsed.document
         try:
@@ -61,11 +63,14 @@ def suppress(
                 f"Nothing was changed: {'; '.join(error.problems)}.",
                 cure="Mend the file; docs/findings.md says what an entry has.",
             ) from error
-        with asking(f"write to the findings table {table} (dynamodb:PutItem)"):
-            Aws().client("dynamodb").put_item(
-                TableName=table,
-                Item={"pk": {"S": KEY}, "document": {"S": json.dumps(document)}},
-            )
+        aws = Aws()
+        with waiting("writing to the findings table"):
+            table = named(aws, stack, {"FindingsTable": table})["FindingsTable"]
+            with asking(f"write to the findings table {table} (dynamodb:PutItem)"):
+                aws.client("dynamodb").put_item(
+                    TableName=table,
+                    Item={"pk": {"S": KEY}, "document": {"S": json.dumps(document)}},
+                )
         if json_:
             say_json({"in_force": [one.id for one in found]})
             return

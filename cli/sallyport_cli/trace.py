@@ -8,6 +8,7 @@ import typer
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
 from sallyport_cli.output import say, say_json, say_lines, shown, waiting
+from sallyport_cli.stack_names import Stack, named
 
 if TYPE_CHECKING:
     from sallyport_cli.trace_source import Gathered
@@ -50,6 +51,7 @@ def trace(  # noqa: PLR0913 - one argument for each option
         typer.Option("--html", help="Also write a page with the picture to this file.", metavar="FILE"),
     ] = None,
     *,
+    stack: Stack = "",
     scan_records: Annotated[
         bool,
         typer.Option(
@@ -69,6 +71,8 @@ def trace(  # noqa: PLR0913 - one argument for each option
         from sallyport.audit.lineage_tree import to_json, tree  # noqa: PLC0415 - only for this command
         from sallyport_cli.trace_view import lines  # noqa: PLC0415 - the same
 
+        if stack:
+            sessions_table, records_table = _of_stack(stack)
         found = _gathered(
             start,
             sessions_table,
@@ -100,6 +104,15 @@ def trace(  # noqa: PLR0913 - one argument for each option
             say(f"The page is in {shown(html)}.", hang=0)
 
 
+def _of_stack(stack: str) -> tuple[str | None, str | None]:
+    """Return what a stack calls its sessions table and its records table."""
+    from sallyport_cli.aws import Aws  # noqa: PLC0415 - loads boto3
+
+    with waiting("reading the stack's outputs"):
+        names = named(Aws(), stack, {"SessionsTable": None, "RecordsTable": None})
+    return names.get("SessionsTable"), names.get("RecordsTable")
+
+
 def _gathered(
     start: str,
     sessions_table: str | None,
@@ -112,19 +125,24 @@ def _gathered(
     from sallyport_cli import trace_source  # noqa: PLC0415 - only for this command
 
     if not start:
-        raise CommandError("no-start", "An empty text is no key and no name.", exit_code=Exit.USAGE)
+        raise CommandError(
+            "no-start",
+            "An empty text is no key and no name.",
+            exit_code=Exit.USAGE,
+            cure="Give an access key id, a source identity or a session name.",
+        )
     if scan_records and not records_table:
         raise CommandError(
             "no-records-table",
             "No records table is named.",
-            cure="Give --records-table or set SALLYPORT_RECORDS_TABLE; the stack's outputs name it.",
+            cure="Give --stack, --records-table or SALLYPORT_RECORDS_TABLE (the output RecordsTable).",
             exit_code=Exit.USAGE,
         )
     if not (files or sessions_table or scan_records):
         raise CommandError(
             "no-sessions-table",
             "No sessions table is named.",
-            cure="Give --sessions-table or set SALLYPORT_SESSIONS_TABLE; the stack's outputs name it. "
+            cure="Give --stack, --sessions-table or SALLYPORT_SESSIONS_TABLE (the output SessionsTable). "
             "Without one, --from-file reads events from files and --scan-records reads the records.",
             exit_code=Exit.USAGE,
         )

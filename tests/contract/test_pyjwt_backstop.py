@@ -45,9 +45,9 @@ class TestWeRelyOnIt:
         self, alg: str, verifier: RSAAlgorithm | ECAlgorithm
     ) -> None:
         key = tokens.key_for(alg)
-        signature = verifier.sign(b"message", key)  # type: ignore[arg-type]
+        signature = verifier.sign(b"message", key)  # type: ignore[arg-type]  # each class takes one kind of key
         public = key.public_key()
-        assert verifier.verify(b"message", public, signature) is True  # type: ignore[arg-type]
+        assert verifier.verify(b"message", public, signature) is True  # type: ignore[arg-type]  # each class takes one kind of key
         for other in (
             b"",
             b"\x00",
@@ -56,8 +56,8 @@ class TestWeRelyOnIt:
             signature[:-1],
             signature + b"\x00",
         ):
-            assert verifier.verify(b"message", public, other) is False  # type: ignore[arg-type]
-        assert verifier.verify(b"another", public, signature) is False  # type: ignore[arg-type]
+            assert verifier.verify(b"message", public, other) is False  # type: ignore[arg-type]  # each class takes one kind of key
+        assert verifier.verify(b"another", public, signature) is False  # type: ignore[arg-type]  # each class takes one kind of key
 
     def test_a_signature_in_der_is_none(self) -> None:
         der = tokens.ec_key().sign(b"message", ec.ECDSA(hashes.SHA256()))
@@ -136,7 +136,7 @@ class TestItLeavesToUs:
             assert (
                 jwt.decode(tokens.good_token(), key, audience=tokens.AUDIENCE, **NOW)["oid"]
                 == tokens.OBJECT_ID
-            )  # type: ignore[arg-type]
+            )
 
     def test_numbers_that_are_none(self) -> None:
         assert decode(tokens.token(tokens.good_entra_v1(x=float("inf"))))["x"] == float("inf")

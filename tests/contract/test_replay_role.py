@@ -16,7 +16,9 @@ def denies(queue: str, **parameters: str) -> list[dict[str, Any]]:
         statement
         for name in ("AuditQueuePolicy", "LaterQueuePolicy")
         for statement in resources[name]["Properties"]["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Deny" and statement["Resource"] == f"{queue}.Arn"
+        if statement["Effect"] == "Deny"
+        and statement["Resource"] == f"{queue}.Arn"
+        and statement["Action"] == "sqs:SendMessage"
     ]
 
 
@@ -37,8 +39,13 @@ def test_the_named_role_does_and_nobody_else() -> None:
 
 
 def events_statements(**parameters: str) -> list[dict[str, Any]]:
+    """What the events' queue has about sending."""
     resources = resolved("template.yaml", **parameters)["Resources"]
-    return list(resources["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"])
+    return [
+        one
+        for one in resources["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        if one["Action"] == "sqs:SendMessage" and "EventsQueue.Arn" in one["Resource"]
+    ]
 
 
 def test_where_a_role_is_named_nobody_else_sends_events() -> None:

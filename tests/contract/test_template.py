@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sallyport.adapters.suppressions_item import KEY as SUPPRESSIONS
 from sallyport.adapters.user_pools import ACTIONS
 from sallyport.audit.asff import MAX_BATCH
 from sallyport.audit.derive import MAX_PATTERN, event_patterns
@@ -642,7 +643,79 @@ def test_nobody_but_the_audit_writes_what_explains_a_session_away(name: str, wri
         f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{AWS::StackName}}-{one}" for one in writers
     ]
     assert (spared if isinstance(spared, list) else [spared]) == wanted
-    assert ROLES["AuditRole"]["RoleName"] == "${AWS::StackName}-audit"
+
+
+def test_whoever_a_table_s_policy_spares_is_a_role_of_that_name() -> None:
+    """A role whose name CloudFormation makes up would be locked out, and on AWS alone."""
+    wanted = resolved("template.yaml", TrustWriters="arn:aws:iam::111122223333:role/platform")
+    tables = of_type("AWS::DynamoDB::Table", wanted["Resources"])
+    spared = set(re.findall(r":role/(\$\{AWS::StackName\}-[a-z-]+)", json.dumps(tables)))
+    assert spared == {
+        f"${{AWS::StackName}}-{name}"
+        for name in ("assume-role", "create-session", "refresh-keys", "audit", "posture")
+    }
+    assert spared <= {role.get("RoleName") for role in ROLES.values()}
+    written = {
+        name: {role["RoleName"] for role in ROLES.values() for one in statements(role) if writes(one, name)}
+        for name in tables
+    }
+    for name, one in tables.items():
+        for deny in one.get("ResourcePolicy", {}).get("PolicyDocument", {}).get("Statement", ()):
+            if name != "TrustTable" and "Condition" in deny:
+                for role in written[name]:
+                    assert role in json.dumps(deny["Condition"]), f"{role} is locked out of {name}"
+
+
+def writes(statement: tuple[set[str], set[str], Any], table: str) -> bool:
+    actions, resources, _ = statement
+    return f"{table}.Arn" in resources and any(map(WRITES.fullmatch, actions))
+
+
+def test_nobody_but_the_audit_writes_findings_and_others_only_suppressions() -> None:
+    roles = [
+        f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{AWS::StackName}}-{one}"
+        for one in ("audit", "posture")
+    ]
+    (findings,) = TABLES["FindingsTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert findings["Condition"] == {
+        "ArnNotEquals": {"aws:PrincipalArn": roles},
+        "ForAnyValue:StringNotEquals": {"dynamodb:LeadingKeys": [SUPPRESSIONS]},
+    }
+    writers = "arn:aws:iam::111122223333:role/platform-*"
+    named = of_type("AWS::DynamoDB::Table", resolved("template.yaml", TrustWriters=writers)["Resources"])
+    again, suppressions = named["FindingsTable"]["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert again == findings
+    assert suppressions["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": [*roles, writers]}}
+    for one in (findings, suppressions):
+        assert (one["Effect"], one["Principal"], one["Resource"]) == ("Deny", "*", "*")
+        assert set(one["Action"]) == EVERY_WRITE
+
+
+def denied(policy: str, queue: str, action: str) -> list[dict[str, Any]]:
+    statements = RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
+    return [
+        one
+        for one in statements
+        if one["Effect"] == "Deny" and one["Resource"] == f"{queue}.Arn" and action in as_set(one["Action"])
+    ]
+
+
+@pytest.mark.parametrize("name", ["AuditQueue", "EventsQueue", "LaterQueue"])
+def test_nobody_but_the_audit_takes_what_waits_for_it(name: str) -> None:
+    (deny,) = denied(f"{name}Policy", name, "sqs:ReceiveMessage")
+    assert as_set(deny["Action"]) == {"sqs:ReceiveMessage", "sqs:PurgeQueue"}
+    assert deny["Principal"] == "*"
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "AuditRole.Arn"}}
+
+
+def test_nobody_but_rules_and_audit_puts_what_may_be_brought_back_as_an_event() -> None:
+    allow, *_ = RESOURCES["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (deny,) = denied("EventsQueuePolicy", "EventsDeadLetterQueue", "sqs:SendMessage")
+    assert deny["Principal"] == "*"
+    rules = allow["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert deny["Condition"] == {
+        "ArnNotEquals": {"aws:SourceArn": rules, "aws:PrincipalArn": "AuditRole.Arn"}
+    }
 
 
 def test_nobody_but_rule_and_audit_puts_what_may_be_brought_back_as_a_record() -> None:
@@ -695,7 +768,7 @@ def test_the_stream_ends_in_a_dead_letter_queue_and_loses_nothing() -> None:
 
 
 def test_the_audit_queue_takes_what_the_records_rule_brings_and_nothing_else() -> None:
-    allow, deny, _ = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allow, deny, *_ = RESOURCES["AuditQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
     assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": "RecordsRule.Arn"}}
     # An identity policy of the account would do without the first; only a denial keeps everybody out.
@@ -775,7 +848,7 @@ def test_events_come_by_a_queue_of_their_own_and_a_parameter_says_which() -> Non
         assert target["DeadLetterConfig"] == {"Arn": "EventsDeadLetterQueue.Arn"}
     local = resolved("template.yaml", LocalCloud="true", AuditRuleState="ENABLED")["Resources"]
     assert {local[name]["Properties"]["State"] for name in EVENT_RULES} == {"ENABLED"}
-    (allow,) = RESOURCES["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allow, *_ = RESOURCES["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert allow["Principal"] == {"Service": "events.amazonaws.com"}
 
 
@@ -793,7 +866,7 @@ def test_each_queue_of_the_audit_feeds_it_and_ends_in_a_dead_letter_queue() -> N
 
 def test_only_the_audit_puts_messages_off() -> None:
     """What waits there may be a record, and is believed to be one."""
-    (deny,) = RESOURCES["LaterQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    deny, _ = RESOURCES["LaterQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "sqs:SendMessage")
     assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "AuditRole.Arn"}}
 

@@ -126,7 +126,11 @@ class TestWeRelyOnIt:
         with pytest.raises(VerificationError):
             path(pki.leaf(crowd[0]), *crowd)
 
-    @pytest.mark.parametrize("signature", [b"", b"\0", bytes(72), b"\x30\x06\x02\x01\x00\x02\x01\x00"])
+    @pytest.mark.parametrize(
+        "signature",
+        [b"", b"\0", bytes(72), b"\x30\x06\x02\x01\x00\x02\x01\x00"],
+        ids=["nothing", "a zero", "zeroes", "two zeroes in DER"],
+    )
     def test_an_ecdsa_signature_is_der_and_nothing_else(self, signature: bytes) -> None:
         key = pki.key()
         good = pki.sign(key, b"data")

@@ -92,6 +92,21 @@ def test_a_record_that_never_comes_is_waited_for_and_then_a_finding(cloud: Audit
     assert cloud.counts() == {"event": 1}
 
 
+@pytest.mark.parametrize("comes", ["before", "after", "never"])
+def test_a_record_whose_event_comes_before_or_after_is_none_and_without_one_a_finding(
+    cloud: AuditCloud, comes: str
+) -> None:
+    if comes == "before":
+        cloud.send("event", OURS)
+    cloud.send("record", record())
+    if comes == "after":
+        cloud.send("event", OURS)
+    while cloud.later:
+        cloud.now += minutes(15)
+        assert cloud.second_looks() == []
+    assert set(cloud.findings()) == ({"record-without-session-60"} if comes == "never" else set())
+
+
 @pytest.mark.parametrize("body", ["", "{", "[" * 100_000, "7", "null", '{"kind": "record", "due": "x"}'])
 def test_what_nobody_put_off_is_kept_aside(cloud: AuditCloud, body: str) -> None:
     assert cloud.send("later", body) == []

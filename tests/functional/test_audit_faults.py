@@ -389,6 +389,18 @@ def test_security_hub_has_its_finding_although_nobody_can_be_told() -> None:
     assert len(cloud.imports(UNEXPLAINED)) == 1
 
 
+def test_somebody_is_told_although_no_import_can_be_asked_for() -> None:
+    """Whoever may close the queue of imports must not be able to silence the alerts by that."""
+    cloud = AuditCloud()
+    cloud.aws.faults["sqs"] = unreachable
+    assert cloud.send("event", BEHIND) == [0], "the import is still to be asked for"
+    assert len(cloud.told(UNEXPLAINED)) == 1
+    del cloud.aws.faults["sqs"]
+    assert cloud.send("event", BEHIND) == []
+    cloud.imports_due()
+    assert len(cloud.imports(UNEXPLAINED)) == len(cloud.told(UNEXPLAINED)) == 1
+
+
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"<PublishResponse/>", b"{}"])
 def test_an_answer_that_names_no_message_is_no_alert(answer: bytes) -> None:
     cloud = AuditCloud()

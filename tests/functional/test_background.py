@@ -14,19 +14,10 @@ from sallyport.errors import UnavailableError
 from sallyport.settings import AwsSettings, RefreshSettings
 from sallyport.wiring import background
 from tests.support import tokens
+from tests.support.lambda_context import lambda_context
 from tests.support.world import OWN, REGION, World, lines, load_event
 
 AWS = AwsSettings(region=REGION)
-
-
-@dataclass
-class Context:
-    """Lambda's context, as far as anybody looks at it."""
-
-    left: float = 120.0
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.left * 1000)
 
 
 # refresh_keys
@@ -62,7 +53,7 @@ def refresher(
         fetch=web,
         clock=lambda: world.now,
     )
-    return lambda event: run(event, Context())  # type: ignore[arg-type]
+    return lambda event: run(event, lambda_context(120.0))
 
 
 def statuses(answer: dict[str, Any]) -> dict[str, str]:

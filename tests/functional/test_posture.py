@@ -282,6 +282,12 @@ def advanced(*fields: tuple[str, str]) -> dict[str, Any]:
     return {"AdvancedEventSelectors": [{"FieldSelectors": chosen}]}
 
 
+def but_for(field: str, *values: str) -> dict[str, Any]:
+    found = advanced(("eventCategory", "Management"))
+    found["AdvancedEventSelectors"][0]["FieldSelectors"].append({"Field": field, "NotEquals": [*values]})
+    return found
+
+
 @pytest.mark.parametrize(
     ("bent", "value", "serves"),
     [
@@ -292,6 +298,12 @@ def advanced(*fields: tuple[str, str]) -> dict[str, Any]:
         ("selectors", advanced(("eventCategory", "Data")), False),
         ("selectors", advanced(("eventCategory", "Management"), ("readOnly", "false")), False),
         ("selectors", advanced(("eventCategory", "Management")), True),
+        # But for one service, one caller or one call.
+        ("selectors", but_for("eventSource", "kms.amazonaws.com", "rdsdata.amazonaws.com"), True),
+        ("selectors", but_for("eventSource", "kms.amazonaws.com", "sts.amazonaws.com"), False),
+        ("selectors", but_for("userIdentity.arn", f"arn:aws:iam::{ACCOUNT}:user/mallory"), False),
+        ("selectors", but_for("eventName", "AssumeRole"), False),
+        ("selectors", advanced(("eventCategory", "Management"), ("eventSource", "kms.amazonaws.com")), False),
     ],
 )
 def test_a_trail_that_brings_nothing_is_said(
@@ -359,7 +371,7 @@ def echo(cloud: PostureCloud, **changes: Any) -> None:
     caller = session(changes.pop("caller", POSTURE_ROLE), "sallyport-posture", "ASIAPOSTURE000000001")
     changes.setdefault("name", "GetCallerIdentity")
     number = int(cloud.now.timestamp())
-    after = cloud.now - cloud.began
+    after = cloud.now - cloud.began + changes.pop("ahead", timedelta())
     cloud.send("event", event("sts", changes.pop("name"), caller, after=after, number=number, **changes))
 
 
@@ -457,6 +469,15 @@ def test_a_heartbeat_from_the_future_is_none(cloud: PostureCloud) -> None:
     cloud.now = now
     pass_time(cloud, timedelta(minutes=45), echo)
     assert cloud.open() == {"records-silent"}
+
+
+def test_an_own_call_from_the_future_does_not_hide_the_silence_after_it(cloud: PostureCloud) -> None:
+    pass_time(cloud, timedelta(minutes=30), beat, echo)
+    echo(cloud, ahead=timedelta(days=365))
+    pass_time(cloud, timedelta(minutes=90), beat)
+    assert cloud.open() == {"cloudtrail-silent"}
+    pass_time(cloud, CHECK_EVERY, beat, echo)
+    assert cloud.open() == set(), "and those that come now count"
 
 
 def test_after_a_break_in_looking_waiting_begins_anew(cloud: PostureCloud) -> None:

@@ -1,6 +1,7 @@
 """No credentials without a record, and no records for anybody who only makes noise."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -36,9 +37,9 @@ def puts(calls: list[str]) -> int:
 
 @pytest.mark.parametrize("fault", [unreachable, answers_503])
 def test_without_a_record_there_are_no_credentials(
-    world: World, capsys: pytest.CaptureFixture[str], fault: object
+    world: World, capsys: pytest.CaptureFixture[str], fault: Callable[[], HttpResponse]
 ) -> None:
-    with world.fault(RECORDS, fault):  # type: ignore[arg-type]
+    with world.fault(RECORDS, fault):
         answer = world.query()
     assert answer["statusCode"] == 503
     assert len(world.aws.sts.forms) == 1, "a session was made"
@@ -144,11 +145,11 @@ def test_a_session_that_sts_gave_for_another_subject_is_not_released_and_on_reco
 def test_a_second_try_of_the_same_put_is_no_other_record(world: World) -> None:
     table = world.aws.tables["records"]
 
-    def done_but_unheard() -> object:
+    def done_but_unheard() -> HttpResponse:
         table.put_item(**json.loads(world.aws.requests[-1][2]))
         return unreachable()
 
-    with world.fault(RECORDS, times(1, done_but_unheard, then=passed_on(world))):  # type: ignore[arg-type]
+    with world.fault(RECORDS, times(1, done_but_unheard, then=passed_on(world))):
         answer = world.query()
     assert answer["statusCode"] == 200
     assert len(world.records) == 1
@@ -334,10 +335,10 @@ def test_a_denial_that_is_only_counted_still_has_its_line_in_the_log(
 def test_what_nobody_planned_for_is_a_500_without_a_word_and_on_record(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def defect() -> object:
+    def defect() -> HttpResponse:
         raise RuntimeError("secret-1-canary in a text")
 
-    with world.fault("sts", defect):  # type: ignore[arg-type]
+    with world.fault("sts", defect):
         for ask in (world.query, world.credentials):
             answer = ask()
             assert answer["statusCode"] == 500

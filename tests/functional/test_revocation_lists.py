@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from sallyport_cli.crl_table import CrlTable
 from tests.support import pki
 from tests.support.certificate_world import TRUST, CertificateWorld
 from tests.support.fake_transport import unreachable
+from tests.support.lambda_context import lambda_context
 from tests.support.loopback import Server, answer
 from tests.support.world import OWN, REGION, lines, load_event
 
@@ -29,16 +29,6 @@ FILE = "root.crl"
 WEEK = timedelta(days=7)
 Published = Callable[[], bytes]
 """What an authority's address answers."""
-
-
-@dataclass
-class Context:
-    """Lambda's context, as far as anybody looks at it."""
-
-    left: float = 900.0
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.left * 1000)
 
 
 def trust(**lists: Any) -> dict[str, Any]:
@@ -58,7 +48,7 @@ class Estate:
         self.world = CertificateWorld(trust=trust(**lists))
         self.anchor = self.world.anchor("datacenter")
         self.published: Published = lambda: pki.crl(pki.root(), ends=pki.NOW + WEEK)
-        self.context = Context()
+        self.context = lambda_context()
         self.world.routes  # noqa: B018 - the logger's output from here on
         self.run = background.key_refresh(
             RefreshSettings(aws=AwsSettings(region=REGION), trust_table="trust", keys_table="keys"),
@@ -84,7 +74,7 @@ class Estate:
         CrlTable(self.world.aws.tables["trust"], "trust").bring(checked, by="alice", at=self.world.now)
 
     def refresh(self, event: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        done = self.run(event or {}, self.context)  # type: ignore[arg-type]
+        done = self.run(event or {}, self.context)
         crls: list[dict[str, Any]] = done["crls"]
         return crls
 
@@ -269,25 +259,25 @@ class TestRun:
         ]
 
     def test_the_schedule_does_keys_and_lists(self, fetched: Estate) -> None:
-        done = fetched.run(load_event("refresh_keys_schedule"), fetched.context)  # type: ignore[arg-type]
+        done = fetched.run(load_event("refresh_keys_schedule"), fetched.context)
         assert [one["anchor_name"] for one in done["anchors"]] == ["gitlab"]
         assert [one["anchor_name"] for one in done["crls"]] == ["datacenter"]
 
     def test_an_exchange_that_asks_for_keys_waits_for_no_list(self, fetched: Estate) -> None:
         gitlab = "3f0b7d6e-0000-5000-8000-000000000003"
-        done = fetched.run({"anchor_ids": [gitlab], "asked": True}, fetched.context)  # type: ignore[arg-type]
+        done = fetched.run({"anchor_ids": [gitlab], "asked": True}, fetched.context)
         assert done["crls"] == []
         assert [one["reason"] for one in done["anchors"]] == ["anchor-unknown"]
 
     def test_an_anchor_with_lists_is_not_taken_for_an_unknown_one(self, fetched: Estate) -> None:
         other = "3f0b7d6e-0000-5000-8000-000000000003"
         event = {"anchor_ids": [fetched.anchor.id, other]}
-        done = fetched.run(event, fetched.context)  # type: ignore[arg-type]
+        done = fetched.run(event, fetched.context)
         assert [one["anchor_id"] for one in done["anchors"]] == [other]
         assert [one["anchor_id"] for one in done["crls"]] == [fetched.anchor.id]
 
     def test_nobody_is_everybody_only_by_saying_nothing(self, fetched: Estate) -> None:
-        done = fetched.run({"anchor_ids": []}, fetched.context)  # type: ignore[arg-type]
+        done = fetched.run({"anchor_ids": []}, fetched.context)
         assert done == {"anchors": [], "crls": []}
 
     def test_a_defect_with_keys_costs_no_list(self, fetched: Estate) -> None:
@@ -306,7 +296,7 @@ class TestRun:
             clock=lambda: estate.world.now,
         )
         with pytest.raises(ExceptionGroup):
-            run({}, estate.context)  # type: ignore[arg-type]
+            run({}, estate.context)
         assert estate.asks(7) == REVOKED
 
     def test_only_the_keys_table_is_written(self, brought: Estate) -> None:

@@ -110,7 +110,7 @@ class FakeSts:
         action = form["Action"]
         duration = timedelta(seconds=int(form["DurationSeconds"]))
         name = form["RoleSessionName"]
-        account, role = re.fullmatch(r"arn:aws:iam::([0-9]+):role/(?:.*/)?([^/]+)", form["RoleArn"]).groups()  # type: ignore[union-attr]
+        account, role = re.fullmatch(r"arn:aws:iam::([0-9]+):role/(?:.*/)?([^/]+)", form["RoleArn"]).groups()  # type: ignore[union-attr]  # else the test is wrong
         number = len(self.forms)
         extra = ""
         if action == "AssumeRoleWithWebIdentity":
@@ -215,7 +215,7 @@ class FakeAws:
         assert method == "POST"
         assert 0 < limits.total < 29
         scope = _SCOPE.search(headers.get("Authorization", ""))
-        region, service = scope.groups() if scope else (urlsplit(url).hostname.split(".")[1], "sts")  # type: ignore[union-attr]
+        region, service = scope.groups() if scope else (urlsplit(url).hostname.split(".")[1], "sts")  # type: ignore[union-attr]  # the same
         target = headers.get("X-Amz-Target", "").rpartition(".")[2]
         self.calls.append(" ".join(filter(None, (service, region, target))))
         self.requests.append((url, dict(headers), body))

@@ -120,7 +120,7 @@ class LiveAudit:
     def settle(self, *queues: str) -> None:
         """Wait until nothing is left in the queues."""
         for queue in queues or QUEUES:
-            until(lambda queue=queue: self.waiting(queue) == 0, f"messages are left in {queue}")  # type: ignore[misc]
+            until(lambda queue=queue: self.waiting(queue) == 0, f"messages are left in {queue}")  # type: ignore[misc]  # bound now, in a loop
 
     def findings_of(self, *events: dict[str, Any], rule: str = UNEXPLAINED) -> list[dict[str, Any]]:
         """The findings of one rule about the sessions that these events tell of."""

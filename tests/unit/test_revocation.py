@@ -143,7 +143,7 @@ class Run:
 def fetched(*serials: int, url: str = URL, **fields: object) -> Run:
     """Return an estate whose one list was fetched once."""
     run = Run(anchors=(pki.anchor(crls=(url,), crl_urls=(url,)),))
-    run.web[url] = pki.crl(pki.root(), *serials, **fields)  # type: ignore[arg-type]
+    run.web[url] = pki.crl(pki.root(), *serials, **fields)  # type: ignore[arg-type]  # fields of a list, by name
     assert run()[url].status is ListStatus.REFRESHED
     return run
 

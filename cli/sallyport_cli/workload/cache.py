@@ -33,7 +33,7 @@ from sallyport_cli.workload.session import SessionCredentials
 try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows has no such locks, and so no cache
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 LOCK_WAIT: Final = 45.0
 """Seconds to wait for somebody else's exchange. One answer takes 35 at the most; whoever holds the lock

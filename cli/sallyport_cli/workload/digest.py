@@ -5,10 +5,10 @@ function in a module of its own, whose name depends on its version.
 """
 
 try:
-    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
+    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]  # one of the two is there, by version
 except ImportError:
     try:
-        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]  # one of the two is there, by version
     except ImportError:
         from hashlib import sha256
 

@@ -40,9 +40,9 @@ class Identified(Protocol):
     @property
     def identity(self) -> Identity: ...  # noqa: D102 - the name says it
     @property
-    def anchor(self) -> Anchor: ...  # noqa: D102
+    def anchor(self) -> Anchor: ...  # noqa: D102 - likewise
     @property
-    def version(self) -> str: ...  # noqa: D102
+    def version(self) -> str: ...  # noqa: D102 - likewise
     @property
     def usable_until(self) -> datetime:
         """When the same proof stops to verify, by the verifier's own constants."""

@@ -208,7 +208,7 @@ def test_one_finding_that_cannot_be_read_is_found_and_the_others_are_imported() 
         return HttpResponse(200, json.dumps({"SuccessCount": len(ids), "FailedFindings": []}).encode())
 
     names = [f"n{number}" for number in range(99)]
-    assert hub_of(hub)(named(*names[:40], "bad", *names[40:])) == {"bad"}  # type: ignore[arg-type]
+    assert hub_of(hub)(named(*names[:40], "bad", *names[40:])) == {"bad"}  # type: ignore[arg-type]  # a transport, as a function
     assert len(calls) <= MAX_CALLS
 
 
@@ -250,7 +250,7 @@ def test_the_earliest_time_is_kept_in_any_order(memory: Memory) -> None:
     assert history.first_seen("t", "other", "e", times[0]) == times[0]
     (expires,) = {
         item["expires_at"]["N"]
-        for item in memory._dynamodb._service.transport.tables["audit"].items.values()  # type: ignore[attr-defined]
+        for item in memory._dynamodb._service.transport.tables["audit"].items.values()  # type: ignore[attr-defined]  # the fake behind the port
     }
     assert int(expires) == int((NOON + HISTORY).timestamp())
 

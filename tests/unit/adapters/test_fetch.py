@@ -321,7 +321,7 @@ class TestBadAnswer:
         ("data", "reason"),
         [
             (b"", "fetch-broken"),
-            (b"\x00" * 100, "fetch-broken"),
+            pytest.param(b"\x00" * 100, "fetch-broken", id="zeroes"),
             (b"SSH-2.0-OpenSSH_9.2\r\n", "fetch-broken"),
             (b"HTTP/1.1 two hundred\r\n\r\n", "fetch-broken"),
             (b"HTTP/9.9 200 OK\r\n\r\n{}", "fetch-broken"),
@@ -426,7 +426,7 @@ class TestSlowAnswer:
             return [ADDRESS]
 
         net = Net(9)
-        net.resolve = resolve  # type: ignore[method-assign]
+        net.resolve = resolve  # type: ignore[method-assign]  # the fake is bent
         self.within(net)
         assert net.connected == []
 
@@ -438,7 +438,7 @@ class TestSlowAnswer:
             time.sleep(seconds)
             raise TimeoutError
 
-        net.connect = connect  # type: ignore[method-assign]
+        net.connect = connect  # type: ignore[method-assign]  # the fake is bent
         self.within(net)
         assert 2 <= len(net.connected) <= 4
 

@@ -102,7 +102,7 @@ def test_nobody_there_is_no_answer() -> None:
     "nonsense",
     [
         b"",
-        b"\x00\xff" * 50,
+        pytest.param(b"\x00\xff" * 50, id="bytes"),
         b"HTTP/1.1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

@@ -109,7 +109,7 @@ def test_a_failed_load_leaves_nothing_behind() -> None:
 def test_the_cache_has_its_size_and_keeps_what_was_used_last(keys: list[str], room: int) -> None:
     cache: Recent[str] = Recent(Clock(), seconds=None, room=room)
     for key in keys:
-        cache.get(key, lambda key=key: key)  # type: ignore[misc]
+        cache.get(key, lambda key=key: key)  # type: ignore[misc]  # bound now, in a loop
     last = list(dict.fromkeys(reversed(keys)))[:room]
     assert all(cache.held(key) == key for key in last)
     assert len(cache._held) == len(last)

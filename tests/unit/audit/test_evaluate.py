@@ -174,7 +174,7 @@ def test_what_may_still_come_is_looked_at_again() -> None:
     later = replace(known, now=waiting.again_at)
     assert findings(evaluate(read(exchange_made()), later), "session-without-record")
     recorded = read_record(record())
-    explained = replace(later, issued=FakeIssued([recorded]))  # type: ignore[list-item]
+    explained = replace(later, issued=FakeIssued([recorded]))  # type: ignore[list-item]  # a readable one
     assert not findings(evaluate(read(exchange_made()), explained), "session-without-record")
 
 
@@ -331,5 +331,5 @@ def test_every_rule_that_was_asked_for_is_there() -> None:
 
 def test_a_record_never_grants_more_than_a_session_of_its_own() -> None:
     other = record(key="ASIAISSUED0000000002")
-    known = context(issued=FakeIssued([read_record(other)]))  # type: ignore[list-item]
+    known = context(issued=FakeIssued([read_record(other)]))  # type: ignore[list-item]  # a readable one
     assert findings(evaluate(read(exchange_made()), known), "session-without-record")

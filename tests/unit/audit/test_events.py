@@ -186,7 +186,7 @@ def test_an_enormous_request_is_cut() -> None:
 def test_nobody_can_change_what_was_read() -> None:
     found = read(assume(user(), MANAGED_ROLE))
     with pytest.raises(TypeError):
-        found.request["roleArn"] = "x"  # type: ignore[index]
+        found.request["roleArn"] = "x"  # type: ignore[index]  # what must fail
 
 
 def test_copies_and_corrections_of_an_event_are_one_occurrence() -> None:

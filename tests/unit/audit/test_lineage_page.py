@@ -31,7 +31,7 @@ def session(number: int, **said: object) -> Edge:
         parent=parent,
         origin=origin,
     )
-    return replace(one, **said)  # type: ignore[arg-type]
+    return replace(one, **said)  # type: ignore[arg-type]  # fields of an edge, by name
 
 
 def test_the_page_shows_the_identity_every_session_and_what_is_asked_for() -> None:

@@ -20,6 +20,7 @@ from sallyport_cli import aws as cli_aws
 from sallyport_cli.failure import CommandError
 from sallyport_cli.findings import say_findings, since_when
 from sallyport_cli.findings_table import read
+from sallyport_cli.findings_view import next_commands
 from sallyport_cli.main import app
 from tests.support.audit_world import MANAGED_ROLE, NOON, context
 from tests.support.rule_samples.sample import assume, user
@@ -41,8 +42,9 @@ class Table:
 
     def __init__(self, *found: Finding) -> None:
         self.items: list[dict[str, Any]] = []
+        self.asked: set[str] = set()
         table = FindingsTable(
-            SimpleNamespace(call=self._call),  # type: ignore[arg-type]
+            SimpleNamespace(call=self._call),  # type: ignore[arg-type]  # the one call that it makes
             "findings",
             timedelta(days=400),
             lambda: NOON,
@@ -52,6 +54,7 @@ class Table:
 
     def query(self, **arguments: Any) -> dict[str, Any]:
         assert arguments["IndexName"] == "by_day"
+        self.asked.add(arguments["TableName"])
         day = arguments["ExpressionAttributeValues"][":day"]["S"]
         items = [one for one in self.items if one["day"]["S"] == day]
         items.sort(key=lambda one: one["at"]["S"], reverse=True)
@@ -67,6 +70,16 @@ class Table:
             names = {"day": ":day", "at": ":at", "finding": ":finding", "revision": ":next"}
             self.items.append({name: values[place] for name, place in names.items()})
         return {}
+
+    def get_item(self, **arguments: Any) -> dict[str, Any]:
+        self.asked.add(arguments["TableName"])
+        wanted = arguments["Key"]["pk"]["S"].removeprefix("finding#")
+        found = [one for one in self.items if json.loads(one["finding"]["S"])["id"] == wanted]
+        return {"Item": found[0]} if found else {}
+
+    def describe_stacks(self, **arguments: Any) -> dict[str, Any]:
+        assert arguments == {"StackName": "sallyport"}
+        return {"Stacks": [{"Outputs": [{"OutputKey": "FindingsTable", "OutputValue": "of-the-stack"}]}]}
 
 
 def test_all_of_a_time_are_read_newest_first() -> None:
@@ -99,19 +112,27 @@ def test_since_is_a_span_or_a_time(text: str, start: datetime) -> None:
     assert since_when(text, NOON) == start
 
 
-@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "0d", "1w", "yesterday", "7d; drop", "2026-13-01"])
+NEVER = ["", "7", "d", "-1d", "0d", "1w", "yesterday", "7d; drop", "2026-13-01", "0001-01-01T00:00+23:59"]
+
+
+@pytest.mark.parametrize("text", [*NEVER, "2026-11-20T12:00Z", "2026-11-20T13:30+01:00", "2999-01-01"])
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(CommandError):
         since_when(text, NOON)
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, table: Table, *options: str) -> str:
+def run(monkeypatch: pytest.MonkeyPatch, table: Table, *options: str) -> tuple[int, str]:
     monkeypatch.setattr(cli_aws, "Aws", lambda: SimpleNamespace(client=lambda _name: table))
     done = CliRunner().invoke(
         app, ["findings", "--findings-table", "findings", "--since", "2026-11-01", *options]
     )
-    assert done.exit_code == 0, done.output
-    return done.output
+    return done.exit_code, done.output
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, table: Table, *options: str) -> str:
+    status, output = run(monkeypatch, table, *options)
+    assert status == 0, output
+    return output
 
 
 def test_a_finding_is_one_line_and_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +153,7 @@ def test_on_a_terminal_a_finding_is_a_paragraph_that_says_what_to_do(
     monkeypatch.setenv("TERM", "dumb")
     found = Kept(replace(finding(), count=3, suppressed_by="drill\x1b", ended=NOON))
     quiet = Kept(replace(finding(), severity=Severity.INFORMATIONAL, title="x" * 200))
-    say_findings([found, quiet], left_out=2, unreadable=1, as_json=False)
+    say_findings([found, quiet], NOON, left_out=2, unreadable=1)
     said = capsys.readouterr().out
     lines = said.splitlines()
     assert lines[0] == "CRITICAL  A session on a managed role that no exchange record explains"
@@ -140,6 +161,7 @@ def test_on_a_terminal_a_finding_is_a_paragraph_that_says_what_to_do(
     facts = "UTC · 3 times · ended 2026-11-20 12:00 UTC · suppressed by drill\\x1b ·"
     assert facts in " ".join(said.split())
     assert "docs/findings.md#session-without-record-59" in said
+    assert f"          id {finding().id[:12]}" in lines
     assert "INFO      xxx" in said
     assert "2 less severe or suppressed are not shown" in said
     assert "1 item(s) of the table cannot be read" in said
@@ -156,14 +178,120 @@ def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(replace(finding(), suppressed_by="drill"))
     assert "1 less severe or suppressed" in shown(monkeypatch, table)
     assert "(suppressed by drill)" in shown(monkeypatch, table, "--suppressed")
-    assert "Nothing was found." in shown(monkeypatch, Table())
+    table = Table(replace(finding(), suppressed_by="drill"))
+    assert "Nothing to show since 2026-11-01 00:00 UTC." in shown(monkeypatch, table)
+    assert "Nothing was found since 2026-11-01 00:00 UTC." in shown(monkeypatch, Table())
 
 
 def test_what_has_ended_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = replace(finding(), ended=NOON + timedelta(hours=1))
-    assert f"(ended {ended.ended:%m-%d %H:%M})" in shown(monkeypatch, Table(ended))
+    assert f"(ended {ended.ended:%Y-%m-%dT%H:%MZ})" in shown(monkeypatch, Table(ended))
     (one,) = json.loads(shown(monkeypatch, Table(ended), "--json"))["findings"]
     assert one["ended"] == "2026-11-20T13:00:00.000Z"
+
+
+def test_one_finding_is_shown_with_the_commands_that_look_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(finding(1), finding(2))
+    whole = finding(2)
+    for asked in (whole.id, whole.id[:12], whole.id[:8]):
+        output = shown(monkeypatch, table, "--id", asked)
+        lines = output.splitlines()
+        assert lines[0] == "CRITICAL  A session on a managed role that no exchange record explains"
+        assert f"  id               {whole.id}" in lines
+        assert "  last             2026-11-20 12:00 UTC" in lines
+        assert "  alerted          nobody" in lines
+        assert f"  first            {RULES[whole.rule_id].first}" in lines
+        assert f"  then             {whole.remedy}" in lines
+        assert f"  {whole.event_ids[0]}" in lines
+        assert "  sallyport trace ASIAISSUED0000000002" in lines
+        assert "ASIAISSUED0000000001" not in output
+        assert not {"\x1b", "\u202e"} & set(output)
+    (one,) = json.loads(shown(monkeypatch, table, "--id", whole.id, "--json"))["findings"]
+    assert one["id"] == whole.id
+
+
+def test_what_is_hidden_in_the_list_is_shown_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = replace(finding(), severity=Severity.INFORMATIONAL, suppressed_by="drill")
+    assert "  suppressed by    drill" in shown(monkeypatch, Table(quiet), "--id", quiet.id)
+    assert "  suppressed by    drill" in shown(monkeypatch, Table(quiet), "--id", quiet.id[:9])
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ("0" * 64, 1, "There is no finding 000"),
+        ("0" * 8, 1, "since 2026-11-01 00:00 UTC has an id that begins with 00000000"),
+        ("1" * 7, 2, "not the id of a finding"),
+        ("1" * 65, 2, "not the id of a finding"),
+        ("finding#" + "1" * 56, 2, "not the id of a finding"),
+        ("aaaaaaaa", 1, "2 findings have an id"),
+    ],
+)
+def test_an_id_that_names_no_single_finding_is_said(
+    monkeypatch: pytest.MonkeyPatch, asked: str, status: int, said: str
+) -> None:
+    table = Table(*(replace(finding(), id=end.rjust(64, "a")) for end in "bc"))
+    ended, output = run(monkeypatch, table, "--id", asked)
+    assert ended == status
+    assert said in output
+
+
+def test_a_finding_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(finding())
+    table.items[0]["finding"] = {"S": json.dumps({"id": finding().id})}
+    status, output = run(monkeypatch, table, "--id", finding().id)
+    assert status == 1
+    assert "is there, and cannot be read" in output
+
+
+def with_evidence(rule: str = "denial-burst-61", **evidence: str) -> Finding:
+    evidence = {name.replace("_", " "): value for name, value in evidence.items()}
+    return replace(finding(), rule_id=rule, dedupe=(), resources=(), event_ids=(), evidence=evidence)
+
+
+LOOKUP = "aws cloudtrail lookup-events --region eu-central-1"
+EVENT = "5d7f7b6e-0a4c-4b8e-9d1f-2a3b4c5d6e7f"
+
+
+@pytest.mark.parametrize(
+    ("found", "commands"),
+    [
+        (with_evidence(exchange="0a" * 16), [f"sallyport explain {'0a' * 16}"]),
+        (replace(with_evidence(), event_ids=("0a" * 16,)), [f"sallyport explain {'0a' * 16}"]),
+        (with_evidence(source_identity="contoso.b0c1"), ["sallyport trace contoso.b0c1"]),
+        (with_evidence(source_identity="a; rm -r $HOME"), []),
+        (with_evidence(source_identity="a\x1b[31m"), []),
+        (with_evidence(access_key="xASIAISSUED0000000001"), ["sallyport trace ASIAISSUED0000000001"]),
+        (with_evidence(access_key="BASIAISSUED0000000001"), []),
+        (
+            with_evidence(event_id=EVENT, Region="eu-central-1"),
+            [f"{LOOKUP} --lookup-attributes AttributeKey=EventId,AttributeValue={EVENT}"],
+        ),
+        (with_evidence(event_id=EVENT, Region="eu-central-1; true"), []),
+        (with_evidence(event_id=f"{EVENT} --debug", Region="eu-central-1"), []),
+        (with_evidence("trust-change-unexplained-64"), ["sallyport trust history"]),
+        (with_evidence("posture-open-to-anybody"), ["sallyport posture"]),
+    ],
+)
+def test_only_what_is_an_id_becomes_part_of_a_command(found: Finding, commands: list[str]) -> None:
+    assert next_commands(found) == commands
+
+
+def test_a_stack_is_asked_for_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(finding())
+    assert "session-without-record-59" in shown(monkeypatch, table, "--stack", "sallyport")
+    assert table.asked == {"of-the-stack"}
+    table.asked.clear()
+    assert finding().id in shown(monkeypatch, table, "--stack", "sallyport", "--id", finding().id)
+    assert table.asked == {"of-the-stack"}
+
+
+def test_a_stack_that_is_none_of_ours_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table()
+    monkeypatch.setattr(table, "describe_stacks", lambda **_arguments: {"Stacks": [{}]})
+    status, output = run(monkeypatch, table, "--stack", "another")
+    assert status == 1
+    assert "The stack another has no output FindingsTable." in output
 
 
 def test_without_a_name_the_command_says_which_is_missing() -> None:

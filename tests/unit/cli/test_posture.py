@@ -153,7 +153,7 @@ def test_that_aws_cannot_be_reached_is_no_finding(run: Run, iam: FakeIamAccount)
     def unreachable(**_arguments: Any) -> dict[str, Any]:
         raise EndpointConnectionError(endpoint_url="https://iam.amazonaws.com")
 
-    iam.list_roles = unreachable  # type: ignore[method-assign]
+    iam.list_roles = unreachable  # type: ignore[method-assign]  # the fake is bent
     result = run("posture", "--json")
     assert result.exit_code == Exit.REFUSED
     assert json.loads(result.stdout)["error"]["reason"] == "aws-unreachable"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,8 @@ from sallyport.audit.selection import wanted_by_any
 from sallyport_cli import replay_job
 from sallyport_cli.failure import CommandError
 from sallyport_cli.main import app
-from sallyport_cli.replay_trail import LOOK_EVERY, MAX_WAITING, Choice, ToQueue, send_trail
+from sallyport_cli.replay_trail import LOOK_EVERY, MAX_WAITING, Choice, Counts, ToQueue, send_trail
+from sallyport_cli.replay_view import say_trail
 from sallyport_cli.trail_file import CHUNK, MAX_EVENT, BrokenFileError, envelope, events, unpacked
 from sallyport_cli.trail_places import LogFile, Wanted, in_bucket, in_folder
 from tests.support.audit_world import ACCOUNT, ESTATE, MANAGED_ROLE, MEMBER, NOON, REGION
@@ -43,7 +45,7 @@ def read(data: bytes, size: int = CHUNK) -> list[object]:
 
 def files(*contents: bytes) -> Iterator[LogFile]:
     for number, data in enumerate(contents):
-        yield LogFile(f"file-{number}", number / len(contents), lambda data=data: iter([data]))  # type: ignore[misc]
+        yield LogFile(f"file-{number}", number / len(contents), lambda data=data: iter([data]))  # type: ignore[misc]  # bound now, in a loop
 
 
 def sent(*contents: bytes, wanted: Wanted = WANTED, queues: Queues | None = None) -> Any:
@@ -271,7 +273,7 @@ def test_it_is_not_faster_than_the_audit() -> None:
     waiting = iter([MAX_WAITING + 1, MAX_WAITING + 1, 0])
     pauses: list[float] = []
     queues = Queues()
-    queues.get_queue_attributes = lambda **_: {  # type: ignore[method-assign]
+    queues.get_queue_attributes = lambda **_: {  # type: ignore[method-assign]  # the fake is bent
         "Attributes": {"ApproximateNumberOfMessages": str(next(waiting))}
     }
     to_queue = ToQueue(queues, "events", pauses.append)
@@ -378,6 +380,23 @@ def test_a_folder_is_read_as_the_bucket_is(tmp_path: Path) -> None:
     assert read(b"".join(one.read())) == GOODS
     with pytest.raises(CommandError):
         list(in_folder(tmp_path / "none", WANTED))
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nothing")
+    counts = send_trail(in_folder(tmp_path, WANTED), Choice(WANTED, WANTS, "again"), None)
+    assert dict(counts.broken) == {"cannot-be-read": 2}
+
+
+def test_names_of_files_do_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever may write to the trail's bucket has chosen them."""
+    counts = Counts(files=1)
+    counts.name("s3://company-trail/\x1b]0;title\x07\x1b[2J\nall is well\ud800.json", "cut-off")
+    say_trail(counts, is_dry=False)
+    said = capsys.readouterr().out
+    assert said.replace("\n", "").isprintable()
+    assert len(said.splitlines()) == 2
 
 
 # --- the command ---------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ def session(number: int, parent: int | None = None, **said: str) -> Edge:
         parent=None if parent is None else f"ASIA{parent:016d}",
         origin=origin,
         source_identity="asked",
-        **said,  # type: ignore[arg-type]
+        **said,  # type: ignore[arg-type]  # fields of an edge, by name
     )
 
 

@@ -215,7 +215,7 @@ def limits(shape: Any) -> tuple[int, int]:
 
 
 def test_the_limits_are_those_of_stss_model() -> None:
-    members: Any = sts_model().operation_model("AssumeRoleWithWebIdentity").input_shape.members  # type: ignore[union-attr]
+    members: Any = sts_model().operation_model("AssumeRoleWithWebIdentity").input_shape.members  # type: ignore[union-attr]  # the operation has an input
     assert limits(members["DurationSeconds"]) == (fields.MIN_DURATION, fields.MAX_DURATION)
     assert limits(members["WebIdentityToken"]) == (4, fields.MAX_TOKEN_CHARS)
     assert limits(members["RoleSessionName"]) == (2, 64)

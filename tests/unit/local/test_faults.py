@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -37,11 +38,12 @@ class Bench:
     control: str
     came: list[Request]
 
-    def dynamodb(self, region: str = "us-east-1") -> object:
+    def dynamodb(self, region: str = "us-east-1") -> Any:
         return self._client("dynamodb", region, self.proxy)
 
-    def _client(self, service: str, region: str, url: str) -> object:
-        return boto3.client(
+    def _client(self, service: str, region: str, url: str) -> Any:
+        client: Any = boto3.client
+        return client(
             service,
             region_name=region,
             endpoint_url=url,
@@ -238,9 +240,9 @@ def test_a_fault_that_is_none_is_refused(bench: Bench, asked: dict[str, object])
 def test_a_lost_answer_is_one_whose_call_had_its_effect(bench: Bench) -> None:
     bench.fault(fault="lost", operation="ListTables", times=1)
     with pytest.raises((ConnectionClosedError, HTTPClientError)):
-        bench.dynamodb().list_tables()  # type: ignore[attr-defined]
+        bench.dynamodb().list_tables()
     assert len(bench.came) == 1
-    bench.dynamodb().list_tables()  # type: ignore[attr-defined]
+    bench.dynamodb().list_tables()
 
 
 def test_garbage_is_an_answer_that_is_no_answer(bench: Bench) -> None:
@@ -257,8 +259,8 @@ def test_a_fault_can_be_meant_for_one_queue(bench: Bench) -> None:
     queues = bench._client("sqs", "us-east-1", bench.proxy)
     bench.fault(fault="accessdenied", service="sqs", resource="later")
     with pytest.raises(ClientError, match="AccessDenied"):
-        queues.delete_queue(QueueUrl=f"{bench.proxy}/1/later")  # type: ignore[attr-defined]
-    queues.delete_queue(QueueUrl=f"{bench.proxy}/1/other")  # type: ignore[attr-defined]
+        queues.delete_queue(QueueUrl=f"{bench.proxy}/1/later")
+    queues.delete_queue(QueueUrl=f"{bench.proxy}/1/other")
     assert len(bench.came) == 1
 
 
@@ -269,12 +271,12 @@ def test_findings_are_imported_by_the_proxy_itself_and_fail_with_it(bench: Bench
     bench.fault(fault="lost", service="securityhub", times=1)
     for _ in range(2):
         with pytest.raises((ClientError, ConnectionClosedError, HTTPClientError)):
-            hub.batch_import_findings(Findings=[finding])  # type: ignore[attr-defined]
-    answer = hub.batch_import_findings(Findings=[finding])  # type: ignore[attr-defined]
+            hub.batch_import_findings(Findings=[finding])
+    answer = hub.batch_import_findings(Findings=[finding])
     assert (answer["SuccessCount"], answer["FailedFindings"]) == (1, [])
     shown = ask("GET", f"{bench.control}/security-hub")
     assert [one["changed"] for one in shown["taken"]] == [True, False], "what was lost was done"
     assert [one["Id"] for one in shown["findings"]] == [finding["Id"]]
     with pytest.raises(ClientError, match="InvalidInput"):
-        hub.batch_import_findings(Findings=[finding | {"Title": "x" * 300}])  # type: ignore[attr-defined]
+        hub.batch_import_findings(Findings=[finding | {"Title": "x" * 300}])
     assert bench.came == []

@@ -78,7 +78,7 @@ class TestIdentity:
 
     def test_attributes_cannot_be_changed_afterwards(self) -> None:
         with pytest.raises(TypeError):
-            accept(tokens.good_token()).attributes["token:oid"] = "x"  # type: ignore[index]
+            accept(tokens.good_token()).attributes["token:oid"] = "x"  # type: ignore[index]  # what must fail
 
     @pytest.mark.parametrize(
         ("anchor", "claims", "subject"),
@@ -258,9 +258,9 @@ class TestSilence:
     def test_an_unverified_token_cannot_be_changed(self) -> None:
         token = parse(tokens.good_token())
         with pytest.raises(FrozenInstanceError):
-            token.alg = "none"  # type: ignore[misc]
+            token.alg = "none"  # type: ignore[misc]  # what must fail
         with pytest.raises(TypeError):
-            token.claims["oid"] = "x"  # type: ignore[index]
+            token.claims["oid"] = "x"  # type: ignore[index]  # what must fail
 
     def test_what_a_token_claims_is_bounded_and_chosen(self) -> None:
         said = claimed(parse(tokens.token(tokens.good_entra_v1(aud=["a" * 300, "b"], email="a@b.example"))))

@@ -128,7 +128,7 @@ class TestIdentity:
 
     def test_attributes_cannot_be_changed_afterwards(self) -> None:
         with pytest.raises(TypeError):
-            pki.signed().verify().attributes["x509:Subject/CN"] = "x"  # type: ignore[index]
+            pki.signed().verify().attributes["x509:Subject/CN"] = "x"  # type: ignore[index]  # what must fail
 
     # Tests turn the library's warnings into errors; functions do not.
     @pytest.mark.filterwarnings("ignore")
@@ -417,7 +417,7 @@ class TestSilence:
 
     def test_an_unverified_request_cannot_be_changed(self) -> None:
         with pytest.raises(FrozenInstanceError):
-            parse(pki.signed().request).host = "x"  # type: ignore[misc]
+            parse(pki.signed().request).host = "x"  # type: ignore[misc]  # what must fail
 
     def test_what_a_request_claims_is_bounded_and_chosen(self) -> None:
         units = [(NameOID.ORGANIZATIONAL_UNIT_NAME, "u" * 60)] * 9

@@ -18,6 +18,10 @@ from sallyport.errors import UnreadableError
 PAGE: Final = 1_000
 """IAM's longest page. One of roles has their trust policies with it."""
 
+# What CloudTrail itself lets trails leave out of management events
+# (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_AdvancedFieldSelector.html).
+_LOUD: Final = frozenset({"kms.amazonaws.com", "rdsdata.amazonaws.com"})
+
 REPORT_WAIT: Final = 30.0
 """Seconds. IAM makes a credential report in a few, and keeps it for four hours."""
 
@@ -176,8 +180,12 @@ def _brings(client: CloudTrail, arn: str) -> bool | None:
 
 
 def _has_management(selector: Mapping[str, Any]) -> bool:
+    """Tell whether a selector takes all management events, but for those of services that are only loud."""
     fields = {str(one.get("Field")): one for one in selector.get("FieldSelectors", ())}
-    return "Management" in fields.get("eventCategory", {}).get("Equals", ()) and "readOnly" not in fields
+    category, source = fields.pop("eventCategory", {}), fields.pop("eventSource", {})
+    left_out = source.keys() <= {"Field", "NotEquals"} and {*source.get("NotEquals", ())} <= _LOUD
+    # Any other field takes some: reads or writes, what some users do, or some calls.
+    return "Management" in category.get("Equals", ()) and left_out and not fields
 
 
 def _role_count(iam: Iam) -> int:

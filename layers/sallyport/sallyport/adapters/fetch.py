@@ -375,7 +375,7 @@ class _Source(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # what has a length
         self._connection.settimeout(self._seconds())
         count = self._connection.recv_into(buffer)
         self._left -= count

@@ -562,7 +562,7 @@ def _flag(value: object) -> bool | None:
 def _address(value: object) -> str | None:
     """Return an address as such; over a tenth of real events hold a service's name instead."""
     # The longest address, IPv4 in IPv6, has 45 characters; no zone is ever logged.
-    if not isinstance(value, str) or len(value) > 45 or "%" in value:  # noqa: PLR2004
+    if not isinstance(value, str) or len(value) > 45 or "%" in value:  # noqa: PLR2004 - see above
         return None
     try:
         return str(ipaddress.ip_address(value))
@@ -586,7 +586,7 @@ def _time(value: object) -> datetime | None:
 
 def _epoch(value: object) -> datetime:
     # Bounded as every other time is; a stream's entries are never without one.
-    if not isinstance(value, int | float) or not 946_684_800 <= value <= 221_845_392_000:  # noqa: PLR2004
+    if not isinstance(value, int | float) or not 946_684_800 <= value <= 221_845_392_000:  # noqa: PLR2004 - the years 2000 to 9000
         return _EPOCH
     return datetime.fromtimestamp(float(value), UTC)
 

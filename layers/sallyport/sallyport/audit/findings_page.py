@@ -10,7 +10,7 @@ from sallyport.audit.rules.rule import MANAGED_ROLES, Rule, Selector
 
 
 def findings_page(rules: Mapping[str, Rule] = RULES) -> str:
-    """Return the table of all rules, and a heading for each: what it means, what to do first, how to suppress."""
+    """Return the table of all rules, and a heading for each: its meaning, what to do, how to suppress it."""
     lines = [
         "| rule | severity | what it found |",
         "|---|---|---|",

@@ -201,7 +201,7 @@ def account_of(principal: str) -> str:
     if len(parts) != 6 or parts[0] != "arn" or parts[2] not in ("iam", "sts") or parts[3]:  # noqa: PLR2004 - an ARN
         return ""
     account = parts[4]
-    return account if len(account) == 12 and account.isascii() and account.isdigit() else ""  # noqa: PLR2004
+    return account if len(account) == 12 and account.isascii() and account.isdigit() else ""  # noqa: PLR2004 - an account has 12 digits
 
 
 def is_whole_account(principal: str) -> bool:

@@ -141,7 +141,7 @@ def arn_fits(value: str, *, in_parts: bool = False) -> Reach:
         # Without an account in it (an S3 bucket's ARN has none) it could be anybody's.
         return Reach.NOBODY if value.split(":")[_ACCOUNT] else Reach.UNKNOWN
     parts = value.split(":", _COLONS)
-    if len(parts) > _ACCOUNT and len(parts[_ACCOUNT]) == 12 and parts[_ACCOUNT].isdigit():  # noqa: PLR2004
+    if len(parts) > _ACCOUNT and len(parts[_ACCOUNT]) == 12 and parts[_ACCOUNT].isdigit():  # noqa: PLR2004 - an account has 12 digits
         # An asterisk before it may stretch over colons, but for the operators for ARNs.
         return Reach.NOBODY if in_parts else Reach.UNKNOWN
     return Reach.SOMEBODY

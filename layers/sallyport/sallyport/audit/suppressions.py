@@ -116,7 +116,7 @@ def _entry(entry: Any, *, rules: Mapping[str, Rule], today: date) -> Suppression
         problems.append(f"about is a list of at most {MAX_ABOUT} patterns")
     account = entry.get("account")
     if "account" in entry and not (
-        isinstance(account, str) and len(account) == 12 and account.isascii() and account.isdecimal()  # noqa: PLR2004
+        isinstance(account, str) and len(account) == 12 and account.isascii() and account.isdecimal()  # noqa: PLR2004 - an account has 12 digits
     ):
         problems.append("account has twelve digits")
     if problems:

@@ -94,16 +94,19 @@ class Telling:
         ports.report.found(finding, new=finding.count == seen.count)
         told = kept.alerted is not None and kept.alerted >= finding.severity
         wanted = finding.severity >= ports.alert_from and finding.suppressed_by is None
-        # First what only has to be asked for, so that it waits for nobody who cannot be told.
-        self._have_imported(kept)
-        if ports.alert is not None and wanted and not told:
-            self._tell(finding, ports.alert)
+        # First what only has to be asked for, so that it waits for nobody who cannot be told. Nor does an
+        # alert wait for it: whoever can close the queue of imports would close both.
+        try:
+            self._have_imported(kept)
+        finally:
+            if ports.alert is not None and wanted and not told:
+                self._tell(finding, ports.alert)
 
     def _tell(self, finding: Finding, alert: Callable[[Finding], None]) -> None:
         findings = self._ports.findings
         if not findings.may_tell(finding):
-            # Not left to whoever is about to: should it fail, and this be a copy of its message that is taken,
-            # the queue would keep neither.
+            # Not left to whoever is about to: should it fail, and this be a copy of its message that is
+            # taken, the queue would keep neither.
             raise UnavailableError("alert-under-way", "somebody else is about to tell of the finding")
         try:
             alert(finding)

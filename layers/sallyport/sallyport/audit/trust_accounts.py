@@ -183,7 +183,7 @@ def _foreign(way: Way, org_accounts: Collection[str] | None, organization: str) 
     if _keeps_out(way, account_of(principal), org_accounts, organization):
         return
     yield _foreign_account(way, principal, org_accounts)
-    found = reach(way.clauses, _without_external_id)
+    found = reach(way.clauses, without_external_id)
     if found is Reach.NOBODY:
         return
     whole = is_whole_account(principal)
@@ -218,8 +218,8 @@ def _foreign_account(way: Way, principal: str, org_accounts: Collection[str] | N
     )
 
 
-def _without_external_id(test: Test) -> Reach:
-    """Return what somebody makes of a test who brings no ExternalId, or whichever he likes."""
+def without_external_id(test: Test) -> Reach:
+    """Return what somebody makes of a test who brings no ExternalId, or one that nobody has written out."""
     if test.name != EXTERNAL_ID:
         return Reach.UNKNOWN if test.family is Family.UNKNOWN else Reach.SOMEBODY
     return own_value(test, account_fits, may_be_absent=True)

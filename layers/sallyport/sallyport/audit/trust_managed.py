@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_conditions import Family, Test
 from sallyport.audit.policy_document import (
     ANYBODY,
     ASSUME_ROLE,
@@ -23,8 +22,8 @@ from sallyport.audit.policy_document import (
     equals,
     is_whole_account,
 )
-from sallyport.audit.policy_reach import Reach, account_fits, own_value, reach
-from sallyport.audit.trust_accounts import EXTERNAL_ID, is_among
+from sallyport.audit.policy_reach import Reach, reach
+from sallyport.audit.trust_accounts import EXTERNAL_ID, is_among, without_external_id
 from sallyport.audit.trust_oidc import issuer_of
 from sallyport.audit.weakness import Verdict, Weakness
 from sallyport.model import Effect, Issuance
@@ -137,7 +136,7 @@ def _of_way(way: Way, managed: ManagedRole) -> Iterator[Weakness]:
         yield _other(way)
     if principal.kind not in ("AWS", ANYBODY) or not managed.external_ids:
         return
-    found = reach(way.clauses, _without_external_id)
+    found = reach(way.clauses, without_external_id)
     if found is not Reach.NOBODY:
         one = sorted(managed.external_ids)
         yield way.weakness(
@@ -166,13 +165,6 @@ def _of_way(way: Way, managed: ManagedRole) -> Iterator[Weakness]:
             "remove it, unless the trust file in force is not the one that was looked at",
             subject=value,
         )
-
-
-def _without_external_id(test: Test) -> Reach:
-    """Return what somebody makes of a test who brings no ExternalId, or one that nobody has written out."""
-    if test.name != EXTERNAL_ID:
-        return Reach.UNKNOWN if test.family is Family.UNKNOWN else Reach.SOMEBODY
-    return own_value(test, account_fits, may_be_absent=True)
 
 
 def _other(way: Way) -> Weakness:

@@ -126,7 +126,9 @@ def _account_in(arn: str) -> str:
 def _without_region(service: str) -> str:
     """Return a service principal as it is called where it has no Region in it."""
     parts = service.split(".")
-    return f"{parts[0]}.{'.'.join(parts[-2:])}" if len(parts) == 4 and "-" in parts[1] else service  # noqa: PLR2004
+    # Name, Region, amazonaws, com.
+    has_region = len(parts) == 4 and "-" in parts[1]  # noqa: PLR2004 - as above
+    return f"{parts[0]}.{'.'.join(parts[-2:])}" if has_region else service
 
 
 def _for_somebody_else(test: Test) -> Reach:

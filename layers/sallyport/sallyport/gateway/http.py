@@ -103,9 +103,10 @@ class Routes:
             gateway_id=_gateway_id(event),
         )
         try:
-            return protocol.grant(self.exchange(arrival, exchange_id, self.clock()))  # type: ignore[no-any-return]
+            answer: Answer = protocol.grant(self.exchange(arrival, exchange_id, self.clock()))
         except SallyportError as error:
-            return protocol.refuse(error, exchange_id, request)  # type: ignore[no-any-return]
+            answer = protocol.refuse(error, exchange_id, request)
+        return answer
 
 
 def read_event(event: Event, max_body: int) -> HttpRequest:

@@ -79,7 +79,7 @@ def compile_trust(  # noqa: PLR0913 - all by name
         TrustFileError: it may not be applied; carries every problem that was found.
     """
     # Operators alone come here; a function that loads this module must not pay for the validator.
-    from sallyport.trust.shape import problems_of_form  # noqa: PLC0415
+    from sallyport.trust.shape import problems_of_form  # noqa: PLC0415 - as said
 
     wrong = problems_of_form(document)
     if wrong or not isinstance(document, dict):

@@ -79,7 +79,8 @@ def pipeline_ports(settings: AuditSettings, aws: Aws, clock: Callable[[], dateti
             if context.estate.is_own_account(event.account):
                 watch.saw(event.account, event.region)
             if context.estate.is_own_heartbeat(event):
-                watch.heard(Way.CLOUDTRAIL, event.time)
+                # One from the future would be the last that anybody waits for.
+                watch.heard(Way.CLOUDTRAIL, min(event.time, clock()))
 
     aside = Queue(sqs, settings.dead_letter_queue)
     events_aside = Queue(sqs, settings.events_dead_letter_queue)
@@ -98,7 +99,7 @@ def pipeline_ports(settings: AuditSettings, aws: Aws, clock: Callable[[], dateti
         found=Telling(telling_ports(settings, aws, report, clock)).found,
         note_issued=issued.note,
         put_edges=sessions.put,
-        heard=lambda when: watch.heard(Way.RECORDS, when),
+        heard=lambda when: watch.heard(Way.RECORDS, min(when, clock())),
         saw=saw,
         later=Queue(sqs, settings.later_queue).later,
         keep=keep_aside,

@@ -348,9 +348,8 @@ RULES: Final = (
             "access key: it shows who called and what the session did."
         ),
         remedy=(
-            "Put the trust policy back to the exchange function's exact ARN and the "
-            "profile's external id. If the "
-            "caller was the exchange's own role, treat the function as taken over."
+            "Put the trust policy back to the exchange function's exact ARN and the profile's external id. "
+            "If the caller was the exchange's own role, treat the function as taken over."
         ),
         references=(_DESIGN, _REVOKE),
         selectors=(

@@ -140,9 +140,8 @@ RULES: Final = (
         title="A user's long-term key is in use",
         severity=Severity.MEDIUM,
         meaning=(
-            "An access key that never expires signed a call. It is informational where the "
-            "key is always used "
-            "from, and medium from an address that is new."
+            "An access key that never expires signed a call. It is informational where the key is always "
+            "used from, and medium from an address that is new."
         ),
         first="If the address is new, ask the user. If nobody knows it, deactivate the key.",
         remedy="Let the workload use the exchange, and delete the key.",

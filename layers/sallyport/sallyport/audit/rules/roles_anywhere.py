@@ -28,6 +28,8 @@ _DOCS: Final = "https://docs.aws.amazon.com/rolesanywhere/latest/userguide/intro
 _ANCHORS: Final = "https://docs.aws.amazon.com/rolesanywhere/latest/APIReference/API_CreateTrustAnchor.html"
 _PROFILES: Final = "https://docs.aws.amazon.com/rolesanywhere/latest/APIReference/API_CreateProfile.html"
 _EXPIRY: Final = "https://docs.aws.amazon.com/rolesanywhere/latest/userguide/monitoring-notifications.html"
+# Of a number of days; ten million are more than any certificate has.
+_MAX_DIGITS: Final = 7
 
 
 def _unknown_session(event: Observed, context: Context) -> Verdict:
@@ -132,7 +134,8 @@ def _expiring(event: Observed, _context: Context) -> Verdict:
         return Unclear("no-detail")
     days = event.request.get("days-to-expiry")
     if isinstance(days, str):
-        days = int(days) if len(days) < 8 and days.lstrip("-").isdecimal() and days.isascii() else None  # noqa: PLR2004
+        is_number = len(days) <= _MAX_DIGITS and days.lstrip("-").isdecimal() and days.isascii()
+        days = int(days) if is_number else None
     serial = event.request.get("certificate-serial-number")
     if not isinstance(days, int | float) or not isinstance(serial, str):
         return Unclear("no-days-or-serial")

@@ -192,7 +192,7 @@ def account_of(arn: str | None) -> str | None:
     parts = (arn or "").split(":", 5)
     if len(parts) != 6:  # noqa: PLR2004 - an ARN's parts
         return None
-    return parts[4] if len(parts[4]) == 12 and parts[4].isascii() and parts[4].isdecimal() else None  # noqa: PLR2004
+    return parts[4] if len(parts[4]) == 12 and parts[4].isascii() and parts[4].isdecimal() else None  # noqa: PLR2004 - an account has 12 digits
 
 
 def role_asked_for(event: Observed) -> str | None:

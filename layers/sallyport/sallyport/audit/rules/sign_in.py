@@ -283,9 +283,8 @@ RULES: Final = (
         title="A sign-in was authorized in one place and used in another",
         severity=Severity.MEDIUM,
         meaning=(
-            "Authorization and token of one `aws login` came from different addresses, or "
-            "there was no token at "
-            "all: the sign-in may have been taken over, or was given up."
+            "Authorization and token of one `aws login` came from different addresses, or there was no token "
+            "at all: the sign-in may have been taken over, or was given up."
         ),
         first="Compare the two addresses: a company's proxies, or a stranger's network?",
         remedy="Deny the cross-device flow; teach people to follow no sign-in links.",
@@ -349,9 +348,8 @@ RULES: Final = (
         title="Credentials become a console session",
         severity=Severity.MEDIUM,
         meaning=(
-            "`GetSigninToken` makes a console link out of credentials. From a program that "
-            "is no browser it is "
-            "how stolen keys are used by hand; an instance's role has no business there."
+            "`GetSigninToken` makes a console link out of credentials. From a program that is no browser it "
+            "is how stolen keys are used by hand; an instance's role has no business there."
         ),
         first="Find out what the caller's program is. For an instance: look for what runs on it.",
         remedy="Revoke the role's sessions; let people reach the console through Identity Center.",

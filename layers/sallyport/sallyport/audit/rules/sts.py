@@ -309,9 +309,8 @@ RULES: Final = (
         title="STS is asked through its global endpoint",
         severity=Severity.LOW,
         meaning=(
-            "The global endpoint `sts.amazonaws.com` is one Region's service under a "
-            "worldwide name. Sessions "
-            "depend on that Region, and their events may be found in us-east-1 alone."
+            "The global endpoint `sts.amazonaws.com` is one Region's service under a worldwide name. "
+            "Sessions depend on that Region, and their events may be found in us-east-1 alone."
         ),
         first="Look at user agent and caller: an old SDK, or a client with the endpoint written out.",
         remedy="Update the SDK, or set `AWS_STS_REGIONAL_ENDPOINTS=regional` or the regional endpoint's URL.",
@@ -325,9 +324,8 @@ RULES: Final = (
         title="A role session has no source identity",
         severity=Severity.LOW,
         meaning=(
-            "Without a source identity CloudTrail names the role in everything the session "
-            "does, and no origin. "
-            "It can only be traced by its access key, hop by hop."
+            "Without a source identity CloudTrail names the role in everything the session does, and no "
+            "origin. It can only be traced by its access key, hop by hop."
         ),
         first="See who assumes the role. A person? A pipeline? An application that should ask the exchange?",
         remedy=(
@@ -377,9 +375,8 @@ RULES: Final = (
         title="A federation token by a caller that never asked for one",
         severity=Severity.HIGH,
         meaning=(
-            "`GetFederationToken` makes credentials of up to 36 hours that stay valid when "
-            "the key behind them "
-            "is deactivated. Intruders use it to outlive a clean-up."
+            "`GetFederationToken` makes credentials of up to 36 hours that stay valid when the key behind "
+            "them is deactivated. Intruders use it to outlive a clean-up."
         ),
         first=(
             "Ask the user. If it was not them: deactivate the key and deny all actions to the "
@@ -407,9 +404,8 @@ RULES: Final = (
         title="An IAM user makes a session token",
         severity=Severity.LOW,
         meaning=(
-            "`GetSessionToken` is how a user proves a second factor. It is also how a stolen "
-            "key is turned into "
-            "credentials that look short-lived."
+            "`GetSessionToken` is how a user proves a second factor. It is also how a stolen key is turned "
+            "into credentials that look short-lived."
         ),
         first="See whether the user works with a second factor, and from where the call came.",
         remedy="Let people sign in through Identity Center, and workloads through the exchange.",
@@ -422,9 +418,8 @@ RULES: Final = (
         title="A root session of a member account",
         severity=Severity.HIGH,
         meaning=(
-            "`AssumeRoot` gives the management account, or a delegated administrator, a "
-            "short root session in a "
-            "member account. It is rare and powerful."
+            "`AssumeRoot` gives the management account, or a delegated administrator, a short root session "
+            "in a member account. It is rare and powerful."
         ),
         first="Ask the caller for the task. Look at what the session did in the target account.",
         remedy="Allow `sts:AssumeRoot` to one role that nobody holds by default.",

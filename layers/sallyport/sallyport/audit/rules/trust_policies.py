@@ -165,9 +165,8 @@ RULES: Final = (
         title="A role trusts an OIDC provider without saying for whom",
         severity=Severity.HIGH,
         meaning=(
-            "Without conditions on audience and subject everybody whom the provider gives a "
-            "token to may have "
-            "the role. Of an Azure tenant that is every application and every managed identity in it."
+            "Without conditions on audience and subject everybody whom the provider gives a token to may "
+            "have the role. Of an Azure tenant that is every application and every managed identity in it."
         ),
         first="See which tokens were used for the role: `AssumeRoleWithWebIdentity`, subject and audience.",
         remedy="Demand exactly one audience and exactly the subjects that are meant, with `StringEquals`.",

@@ -199,9 +199,8 @@ RULES: Final = (
         title="The trust table was changed, and no apply explains it",
         severity=Severity.CRITICAL,
         meaning=(
-            "The trust table decides who gets credentials. `sallyport trust` leaves a record "
-            "of everything it "
-            "does; this change has none, or contradicts it."
+            "The trust table decides who gets credentials. `sallyport trust` leaves a record of everything "
+            "it does; this change has none, or contradicts it."
         ),
         first=(
             "Apply the trust file from your repository (`sallyport trust apply --rebuild`), then find who "
