@@ -19,13 +19,11 @@ INDEXES: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
     "sessions": (("parent", "at"), ("source_identity", "at"), ("session_name", "at")),
 }
 
-# US East (N. Virginia), as of June 2026, without the free tier: what a million costs in dollars. DynamoDB on
-# demand (https://aws.amazon.com/dynamodb/pricing/on-demand/), SQS standard
-# (https://aws.amazon.com/sqs/pricing/), EventBridge's custom events, where those of AWS's services are free
-# (https://aws.amazon.com/eventbridge/pricing/), Lambda's requests and arm64 GB-seconds
-# (https://aws.amazon.com/lambda/pricing/), SNS (https://aws.amazon.com/sns/pricing/), a GB of logs
-# (https://aws.amazon.com/cloudwatch/pricing/).
-PRICES_OF: Final = "us-east-1, June 2026"
+# What a million costs in dollars in US East (N. Virginia), without the free tier. The figures are those that
+# third parties reported in 2025 and 2026 (DynamoDB on demand, EventBridge's custom events, where those of AWS's
+# services are free, and SNS) or that have long been commonly known (SQS, Lambda on arm64, a GB of logs). They
+# were not compared with AWS's own pages, which decide: https://aws.amazon.com/<service>/pricing/.
+PRICES_OF: Final = "us-east-1, as reported by third parties in 2025 and 2026"
 DOLLARS_PER_MILLION: Final = {
     "read units": 0.125,
     "write units": 0.625,
