@@ -43,11 +43,9 @@ from xml.sax.saxutils import escape
 
 from local import cognito_rules, security_hub, web_identity_answer
 from local.cloud import ACCOUNT, OPERATOR_SECRET, REGION
+from local.http_relay import CHUNK_BYTES, BrokenError, Head, read_head, read_more, relay_body
 from local.loopback import Answer, Request, Server
 
-# A head beyond this is none that AWS's clients send.
-MAX_HEAD_BYTES = 65_536
-CHUNK_BYTES = 65_536
 # Bodies up to this are read before they are passed on, to see a Query protocol's Action in them.
 MAX_FORM_BYTES = 262_144
 # MiniStack keeps idle connections for 75 s; a client that is silent for longer comes again.
@@ -184,55 +182,6 @@ class Faults:
             ]
 
 
-@dataclass(slots=True)
-class Head:
-    """The first line and the headers of a message, and what was read beyond them."""
-
-    raw: bytes
-    first: str
-    headers: dict[str, str]
-    rest: bytes
-
-    @property
-    def length(self) -> int | None:
-        """The body's length, if it is told."""
-        value = self.headers.get("content-length", "")
-        return int(value) if value.isdecimal() else None
-
-    @property
-    def chunked(self) -> bool:
-        """Whether the body comes in chunks."""
-        return self.headers.get("transfer-encoding", "").lower() == "chunked"
-
-    @property
-    def closes(self) -> bool:
-        """Whether the connection ends with this message."""
-        return self.headers.get("connection", "").lower() == "close"
-
-
-class Broken(Exception):  # noqa: N818 - never leaves this module
-    """The other side ended the connection or sent something that is not HTTP."""
-
-
-def read_head(stream: socket.socket, data: bytes = b"") -> Head | None:
-    """Read a message's head; ``None`` where the connection ended before its first byte."""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        if len(data) > MAX_HEAD_BYTES:
-            raise Broken
-        more = stream.recv(CHUNK_BYTES)
-        if not more:
-            if data:
-                raise Broken
-            return None
-        data += more
-    first, *lines = data[:end].decode("latin-1").split("\r\n")
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    return Head(data[: end + 4], first, headers, data[end + 4 :])
-
-
 class _Connection:
     """One client's connection, and one to MiniStack for as long as it lasts."""
 
@@ -258,7 +207,7 @@ class _Connection:
                     again, left = self._exchange(request)
                     if not again:
                         return
-        except (Broken, OSError):
+        except (BrokenError, OSError):
             # Either side went away, which is what clients of a fault proxy do.
             return
         finally:
@@ -281,12 +230,12 @@ class _Connection:
             upstream.sendall(head + body)
         else:
             upstream.sendall(head)
-            left = _relay_body(self._client, upstream, request)
+            left = relay_body(self._client, upstream, request)
         answer = read_head(upstream)
         while answer is not None and answer.first.split(" ", 2)[1] == "100":
             answer = read_head(upstream, answer.rest)
         if answer is None or (fault is not None and fault.fault == "lost"):
-            raise Broken
+            raise BrokenError
         if call.operation == "AssumeRoleWithWebIdentity" and answer.length is not None:
             answer = _corrected(answer, upstream, body or b"")
         whole = self._answer(request, answer, upstream)
@@ -320,7 +269,7 @@ class _Connection:
         while len(data) < length:
             more = self._client.recv(CHUNK_BYTES)
             if not more:
-                raise Broken
+                raise BrokenError
             data += more
         return bytes(data[:length]), bytes(data[length:])
 
@@ -335,7 +284,7 @@ class _Connection:
                 self._client.sendall(answer.raw + answer.rest)
                 return True
             self._client.sendall(answer.raw)
-            _relay_body(upstream, self._client, answer)
+            relay_body(upstream, self._client, answer)
             return True
         self._client.sendall(answer.raw + answer.rest)
         while data := upstream.recv(CHUNK_BYTES):
@@ -379,7 +328,7 @@ def _corrected(answer: Head, upstream: socket.socket, form: bytes) -> Head:
     """Return an answer of AssumeRoleWithWebIdentity with what STS says of the token, all of it read."""
     data = answer.rest
     while len(data) < (answer.length or 0):
-        data += _more(upstream)
+        data += read_more(upstream)
     data = web_identity_answer.correct(data, form)
     raw = re.sub(rb"(?i)\r\ncontent-length:[^\r]*", b"\r\nContent-Length: %d" % len(data), answer.raw)
     return Head(raw, answer.first, {**answer.headers, "content-length": str(len(data))}, data)
@@ -388,40 +337,6 @@ def _corrected(answer: Head, upstream: socket.socket, form: bytes) -> Head:
 def _tune(connection: socket.socket, seconds: float) -> None:
     connection.settimeout(seconds)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _relay_body(source: socket.socket, target: socket.socket, head: Head) -> bytes:
-    """Pass a body on as it comes; returns what was read beyond it."""
-    if not head.chunked:
-        left = (head.length or 0) - len(head.rest)
-        target.sendall(head.rest)
-        while left > 0:
-            data = source.recv(min(CHUNK_BYTES, left))
-            if not data:
-                raise Broken
-            target.sendall(data)
-            left -= len(data)
-        return b""
-    data = head.rest
-    while True:
-        while (end := data.find(b"\r\n")) < 0:
-            data += _more(source)
-        size = int(data[:end].partition(b";")[0], 16)
-        # The chunk, its own line end, and for the last one the empty line (trailers are not used).
-        needed = end + 2 + size + 2
-        while len(data) < needed:
-            data += _more(source)
-        target.sendall(data[:needed])
-        data = data[needed:]
-        if size == 0:
-            return data
-
-
-def _more(source: socket.socket) -> bytes:
-    data = source.recv(CHUNK_BYTES)
-    if not data:
-        raise Broken
-    return data
 
 
 def identify(request: Head, body: bytes, sts_region: str | None) -> Call:

@@ -20,7 +20,7 @@ _COMPARED: Final = ("CodeSha256", "Environment", "Layers", "MemorySize", "Timeou
 class CloudFormation(Protocol):
     """boto3's client, of which no types are installed."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the client has
         """Return the operation."""
 
 

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 from sallyport.audit.display import display
 from sallyport.settings import is_loopback
 from sallyport_cli.failure import CommandError
+from sallyport_cli.output import waiting
 
 READ_TIMEOUT = 30
 """Longer than any single call to a table takes; a command must end rather than hang."""
@@ -93,7 +94,7 @@ class Aws:
     def caller(self) -> Caller:
         """Ask STS who is calling; the account decides identifiers and ARNs."""
         sts = self.client("sts")
-        with asking("find out the account (sts:GetCallerIdentity)"):
+        with waiting("asking AWS who is calling"), asking("find out the account (sts:GetCallerIdentity)"):
             answer = sts.get_caller_identity()
         arn = str(answer["Arn"])
         return Caller(

@@ -1,7 +1,9 @@
 """A program as a child: signals go to it, and its end is ours."""
 
 import os
+import select
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -47,11 +49,36 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
         child = subprocess.Popen(command, env=dict(environment))  # noqa: S603 - what was asked for
         for number in early:
             child.send_signal(number)
-        code = child.wait()
+        code = _end_of(child)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return BY_SIGNAL - code if code < 0 else code
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> int:
+    """Wait for a program's end, and run handlers of signals meanwhile.
+
+    A plain wait would sleep on where a signal comes just before it, or to another thread: the handler runs in
+    this thread, and only once it wakes. So every signal, the child's end among them, is something to read.
+    """
+    if not hasattr(signal, "SIGCHLD"):  # pragma: no cover - not where the tests run
+        return child.wait()
+    woken, wakes = socket.socketpair()
+    with woken, wakes:
+        woken.setblocking(False)
+        wakes.setblocking(False)
+        fd_before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        before = signal.signal(signal.SIGCHLD, lambda *_: None)
+        try:
+            while (code := child.poll()) is None:
+                select.select([woken], [], [])
+                with suppress(BlockingIOError):
+                    woken.recv(4_096)
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+            signal.set_wakeup_fd(fd_before)
+    return code
 
 
 def _in_front_of_a_terminal() -> bool:

@@ -9,7 +9,7 @@ import typer
 from sallyport_cli import findings_view
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import progress, say, waiting
+from sallyport_cli.output import PROGRESS_FROM, progress, say, waiting
 from sallyport_cli.posture import Level
 from sallyport_cli.since import past, usage
 from sallyport_cli.stack_names import Stack, named
@@ -87,7 +87,7 @@ def findings(  # noqa: PLR0913 - a command has as many arguments as options
             if json_:
                 findings_view.as_json([one], left_out=0, unreadable=0)
             else:
-                findings_view.say_one(one)
+                findings_view.say_one(one, stack)
             return
         found, unreadable = _read(client, str(table), start, now)
         wanted = [
@@ -136,9 +136,12 @@ def say_findings(found: "list[Kept]", start: datetime, *, left_out: int, unreada
 def _read(client: "DynamoDb", table: str, start: datetime, now: datetime) -> tuple[list["Kept"], int]:
     from sallyport_cli.findings_table import read  # noqa: PLC0415 - loads boto3
 
+    until = now + timedelta(days=1)  # Events may be dated by clocks that are ahead.
+    if (until - start).days < PROGRESS_FROM:
+        with waiting("reading findings"):
+            return read(client, table, since=start, until=until)
     with progress("reading findings, day by day") as update:
-        # Events may be dated by clocks that are ahead.
-        return read(client, table, since=start, until=now + timedelta(days=1), update=update)
+        return read(client, table, since=start, until=until, update=update)
 
 
 def _one(client: "DynamoDb", table: str, id_: str, start: datetime, now: datetime) -> "Kept":

@@ -63,10 +63,10 @@ def say_list(found: "Sequence[Kept]") -> None:
     say_table(("when", "severity", "n", "id", "rule", "what"), rows)
 
 
-def say_one(kept: "Kept") -> None:
-    """Print all of one finding, and the commands that look further."""
+def say_one(kept: "Kept", stack: str = "") -> None:
+    """Print all of one finding, and the commands that look further in a stack, if one was named."""
     say_lines(_all_of(kept))
-    commands = next_commands(kept.finding)
+    commands = next_commands(kept.finding, stack)
     if commands:
         say()
         say("where to look next", style="bold")
@@ -75,8 +75,13 @@ def say_one(kept: "Kept") -> None:
         say(f"  {command}")
 
 
-def next_commands(finding: "Finding") -> list[str]:
-    """Return the commands that lead from a finding to its events, its exchange and its sessions."""
+def next_commands(finding: "Finding", stack: str = "") -> list[str]:
+    """Return the commands that lead from a finding to its events, its exchange and its sessions.
+
+    Args:
+        finding: whatever is in it, only what has the form of an id becomes part of a command.
+        stack: the stack that was named, so that it need not be typed again.
+    """
     from sallyport.audit.rules import RULES  # noqa: PLC0415 - not for --help
 
     evidence = finding.evidence
@@ -89,6 +94,8 @@ def next_commands(finding: "Finding") -> list[str]:
     identity = evidence.get("source identity", "")
     if not keys and _SOURCE_IDENTITY.fullmatch(identity):
         found.append(f"sallyport trace {shlex.quote(identity)}")
+    if stack:
+        found = [f"{one} --stack {shlex.quote(stack)}" for one in found]
     event, region = evidence.get("event id", ""), evidence.get("Region", finding.region)
     if _EVENT_ID.fullmatch(event) and _REGION.fullmatch(region):
         found.append(
@@ -147,8 +154,9 @@ def _all_of(kept: "Kept") -> Iterator[Line]:
     yield Line("")
     yield Line(_text(finding.description), "", 0)
     yield Line("")
+    # By itself, so that it stays whole where lines have 80 columns.
+    yield Line(f"  id {_text(finding.id)}")
     facts = {
-        "id": finding.id,
         "rule": finding.rule_id,
         "account": finding.account,
         "Region": finding.region,

@@ -60,7 +60,11 @@ app.command(
 )(posture.posture)
 app.command(
     name="findings",
-    epilog=epilog("sallyport findings", "sallyport findings --severity high --since 30d --json"),
+    epilog=epilog(
+        "sallyport findings --stack sallyport",
+        "sallyport findings --severity high --since 30d --json",
+        "sallyport findings --id 25a43e51149e",
+    ),
 )(findings.findings)
 app.command(
     name="replay",

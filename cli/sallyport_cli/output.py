@@ -124,16 +124,29 @@ def say_grid(rows: Sequence[tuple[str, str]], stream: TextIO) -> None:
     console.print(grid)
 
 
+_WAITING: list[str] = []
+"""What is being waited for; a terminal has room for one."""
+
+
+@contextmanager
+def _only(what: str) -> Iterator[None]:
+    _WAITING.append(what)
+    try:
+        yield
+    finally:
+        _WAITING.clear()
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how far a long write is, on a terminal; into a pipe nothing is printed."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or _WAITING:
         yield lambda _done, _all: None
         return
     from rich.console import Console  # noqa: PLC0415 - only for terminals
     from rich.progress import Progress  # noqa: PLC0415 - the same
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with _only(what), Progress(console=Console(stderr=True), transient=True) as bar:
         tasks: list[Any] = []
         begun = time.monotonic()
 
@@ -148,11 +161,14 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Say on a terminal what is being waited for; into a pipe nothing is printed."""
-    if not sys.stderr.isatty():
+    """Say on a terminal what is being waited for; into a pipe nothing is printed.
+
+    Within another one nothing is added: what the command does as a whole says more.
+    """
+    if not sys.stderr.isatty() or _WAITING:
         yield
         return
     from rich.console import Console  # noqa: PLC0415 - only for terminals
 
-    with Console(stderr=True).status(what):
+    with _only(what), Console(stderr=True).status(what):
         yield

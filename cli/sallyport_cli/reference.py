@@ -26,14 +26,16 @@ install .`; in a checkout, `make setup` puts it into `.venv/bin`.
 ## All commands
 
 - **Output.** Every command that tells something takes `--json`: one JSON document on the standard output,
-  in ASCII, also where it fails (`{"error": …, "exit_code": …}`). Without it, words: on a terminal in
-  colours and tables that fit 80 columns, into a pipe plain lines that are never folded. `NO_COLOR` switches
-  colours off, `COLUMNS` says how wide the terminal is. Whatever others have written (claims, reasons,
-  names) is shown with everything escaped that is more than a visible character.
+  in ASCII, also where it fails (`{"error": …, "exit_code": …}`; options that do not exist are told in
+  words). Without it, words: on a terminal in colours and tables that fit 80 columns, into a pipe plain lines
+  that are never folded. `NO_COLOR` switches colours off, `COLUMNS` says how wide the terminal is. Whatever
+  others have written (claims, reasons, names) is shown with everything escaped that is more than a visible
+  character. Times are UTC, and say so.
 - **Errors** go to the standard error: one sentence and the next step, never a stack trace. With
   `SALLYPORT_DEBUG=1` a defect of the command shows where it happened.
 - **Names** of tables and functions come from options or from the environment, as listed below; the stack's
-  outputs have them. Account and Region are those of the AWS configuration.
+  outputs have them, and where there is `--stack`, it asks for those. Account and Region are those of the AWS
+  configuration.
 - **Completion** for bash, zsh, fish and PowerShell: `sallyport --install-completion`, or `sallyport
   --show-completion` to put it where your shell looks.
 
@@ -46,7 +48,8 @@ _Shown = Any
 
 _MEANINGS: Final = {
     Exit.OK: "done; of `simulate`: credentials would be given",
-    Exit.REFUSED: "refused or failed; of `trust test`: a case came otherwise than expected",
+    Exit.REFUSED: "refused or failed; of `trust test`: a case came otherwise than expected; of `posture "
+    "--fail-from`: something is so severe",
     Exit.USAGE: "wrong usage",
     Exit.WIDENING: "the change would widen access and `--allow-widening` was not given",
     Exit.DENIED: "a simulated exchange would give no credentials",
@@ -141,7 +144,7 @@ def _meaning(one: _Shown) -> str:
             parts.append("Required.")
         elif not one.is_flag and isinstance(one.default, str | int | float) and one.default != "":
             parts.append(f"Default: `{one.default}`.")
-        if one.multiple:
+        if one.multiple and "more than once" not in parts[0] and "repeated" not in parts[0]:
             parts.append("May be given several times.")
         names = [one.envvar] if isinstance(one.envvar, str) else list(one.envvar or ())
         parts += [f"Environment: `{name}`." for name in names]

@@ -9,7 +9,7 @@ from sallyport.audit.selection import wanted_by_any
 from sallyport_cli import replay_archive as archive_replays
 from sallyport_cli.aws import Aws, asking
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import progress, say, say_json
+from sallyport_cli.output import progress, say, say_json, waiting
 from sallyport_cli.replay_archive import Replay
 from sallyport_cli.replay_queues import Found, Way, bring_back, look, plain_way, records_way
 from sallyport_cli.replay_trail import Choice, ToQueue, send_trail
@@ -49,7 +49,8 @@ class Job:
         self._aws = Aws()
         self._names = dict(given)
         if stack:
-            self._names |= outputs_of(self._aws.client("cloudformation"), stack)
+            with waiting("reading the stack's outputs"):
+                self._names |= outputs_of(self._aws.client("cloudformation"), stack)
         self._now = now
         self._is_dry = is_dry
         self._as_json = as_json
@@ -69,13 +70,17 @@ class Job:
         failed: CommandError | None = None
         for way in ways:
             found.append(Found(way.name))
-            with progress(f"{way.name}: {'looking' if self._is_dry else 'bringing messages back'}") as update:
-                try:
-                    (look if self._is_dry else bring_back)(client, way, found[-1], update)
-                except CommandError as error:
-                    # What became of the other queue is told all the same.
-                    found[-1].is_broken_off = True
-                    failed = failed or _explained(error, way)
+            try:
+                if self._is_dry:
+                    with waiting(f"{way.name}: looking"):
+                        look(client, way, found[-1])
+                else:
+                    with progress(f"{way.name}: bringing messages back") as update:
+                        bring_back(client, way, found[-1], update)
+            except CommandError as error:
+                # What became of the other queue is told all the same.
+                found[-1].is_broken_off = True
+                failed = failed or _explained(error, way)
         report = queues_as_json(found)
         if not self._as_json:
             say_queues(found, is_dry=self._is_dry)
@@ -95,7 +100,8 @@ class Job:
 
     def archives(self, span: Span, *, wait: bool) -> None:
         """Replay the archives that are named: records first, since rules explain events by them."""
-        replays = self._replays(span)
+        with waiting("looking at the archives"):
+            replays = self._replays(span)
         client = self._aws.client("events")
         for what, one in replays.items():
             if not self._is_dry:
@@ -170,12 +176,21 @@ class Job:
         client = self._aws.client("events")
         replays: dict[str, Replay] = {}
         for what, archive in archives.items():
-            bus, queue = archive_replays.bus_of(client, archive), names.get(queues[what])
+            queue = names.get(queues[what])
+            if not queue:
+                # Others listen on the default bus as well, and would do again whatever they do.
+                raise CommandError(
+                    "no-queue",
+                    f"The audit's queue for {what} is not named, by which its rules are found.",
+                    exit_code=Exit.USAGE,
+                    cure="Give --stack, or --records-queue and --events-queue, outputs of the stack.",
+                )
+            bus = archive_replays.bus_of(client, archive)
             replays[what] = Replay(
                 name=f"sallyport-{what}-{self._now:%Y%m%dT%H%M%S}",
                 archive=archive,
                 bus=bus,
-                rules=archive_replays.rules_towards(client, bus, self._arn(queue)) if queue else (),
+                rules=archive_replays.rules_towards(client, bus, self._arn(queue)),
                 first=first,
                 last=last,
             )

@@ -110,7 +110,7 @@ def records_way(source: str, records: str, later: str, now: datetime) -> Way:
     return Way("records", source, back)
 
 
-def look(client: Sqs, way: Way, found: Found, update: Update) -> None:
+def look(client: Sqs, way: Way, found: Found, update: Update = lambda _done, _all: None) -> None:
     """Write into ``found`` what lies in a queue and why, and leave it all there."""
     found.there, _ = _there(client, way)
     with _held(client, way.source) as held:

@@ -103,6 +103,8 @@ def say_trail(counts: Counts, *, is_dry: bool) -> None:
         f"{counts.files} file(s), {counts.events} event(s): {counts.sent} {sent}, "
         f"{counts.skipped.total()} skipped, {counts.refused.total()} not sent."
     )
+    if not counts.files:
+        say("No log file of that time was found there: does the place end where the trail puts AWSLogs?")
     if counts.broken:
         say(f"{counts.broken.total()} file(s) were not read to their end; what stands before that was used.")
     for name, reason in counts.named[:SHOWN]:

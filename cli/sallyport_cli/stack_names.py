@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sallyport_cli.aws import Aws
 
 Stack = Annotated[
-    str, typer.Option("--stack", metavar="NAME", help="Take the names of tables from this stack's outputs.")
+    str, typer.Option("--stack", metavar="NAME", help="Take names from this stack's outputs instead.")
 ]
 """The option of commands that need names of tables and nothing else."""
 

@@ -1,15 +1,16 @@
 """``sallyport suppress``: which findings need nobody's attention, from a reviewed file."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import CommandError, Exit
-from sallyport_cli.output import say, say_json, waiting
+from sallyport_cli.output import say, say_json, shown, waiting
 from sallyport_cli.stack_names import Stack, named
 
 MAX_FILE: Final = 300_000
@@ -46,7 +47,14 @@ def suppress(
                 exit_code=Exit.USAGE,
                 cure="Give --stack, --findings-table or SALLYPORT_FINDINGS_TABLE (the output FindingsTable).",
             )
-        parsed = parse(_bytes(file))
+        data = _bytes(file)
+        if not data.strip():
+            raise CommandError(
+                "suppressions-refused",
+                f"Nothing was changed: {file} is empty.",
+                cure="To suppress nothing, write suppressions: []",
+            )
+        parsed = parse(data)
         if parsed.problems:
             first = parsed.problems[0]
             raise CommandError(
@@ -67,14 +75,27 @@ def suppress(
         with waiting("writing to the findings table"):
             table = named(aws, stack, {"FindingsTable": table})["FindingsTable"]
             with asking(f"write to the findings table {table} (dynamodb:PutItem)"):
-                aws.client("dynamodb").put_item(
+                answer = aws.client("dynamodb").put_item(
                     TableName=table,
                     Item={"pk": {"S": KEY}, "document": {"S": json.dumps(document)}},
+                    ReturnValues="ALL_OLD",
                 )
+        gone = sorted(_ids(answer.get("Attributes", {})) - {one.id for one in found})
         if json_:
-            say_json({"in_force": [one.id for one in found]})
+            say_json({"in_force": [one.id for one in found], "no_longer": gone})
             return
         say(f"{len(found)} suppression(s) in force within a minute.")
+        if gone:
+            say(f"No longer in force: {', '.join(map(shown, gone))}.", hang=0)
+
+
+def _ids(item: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the suppressions that an item holds, as far as they can be read."""
+    try:
+        entries = json.loads(item["document"]["S"])["suppressions"]
+        return {str(one["id"]) for one in entries}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return set()
 
 
 def _bytes(file: Path) -> bytes:

@@ -12,7 +12,7 @@ import typer
 
 from sallyport_cli.ending import ending
 from sallyport_cli.failure import epilog
-from sallyport_cli.output import say, say_json, say_lines, shown
+from sallyport_cli.output import say, say_json, say_lines, shown, waiting
 
 if TYPE_CHECKING:
     from sallyport_cli.trust_table import Tombstone
@@ -481,7 +481,8 @@ def history(
         from sallyport_cli import desk  # noqa: PLC0415 - heavy
         from sallyport_cli import history as told  # noqa: PLC0415 - with it
 
-        entries = told.entries(desk.Desk(table).table.chronicle())
+        with waiting("reading the trust table"):
+            entries = told.entries(desk.Desk(table).table.chronicle())
         told.say_history(entries, limit, as_json=json_)
 
 

@@ -263,7 +263,7 @@ def _kind(leaf: x509.Certificate) -> str:
         ) from None
 
 
-def _check_pair(leaf: x509.Certificate, others: Sequence[x509.Certificate], private: Any) -> None:  # noqa: ANN401
+def _check_pair(leaf: x509.Certificate, others: Sequence[x509.Certificate], private: Any) -> None:  # noqa: ANN401 - keys have no common class
     if _belongs(leaf, private):
         return
     place = next((at for at, one in enumerate(others, 2) if _belongs(one, private)), None)
@@ -292,7 +292,7 @@ def _check_signature(leaf: x509.Certificate, kind: str, sign: Callable[[bytes], 
         ) from None
 
 
-def _belongs(certificate: x509.Certificate, private: Any) -> bool:  # noqa: ANN401
+def _belongs(certificate: x509.Certificate, private: Any) -> bool:  # noqa: ANN401 - keys have no common class
     try:
         public: PublicKey = usable_key(certificate)
         return bool(public == private.public_key())
@@ -340,7 +340,7 @@ def _signs_itself(certificate: x509.Certificate) -> bool:
     return True
 
 
-def _signer(private: Any) -> Callable[[bytes], bytes]:  # noqa: ANN401
+def _signer(private: Any) -> Callable[[bytes], bytes]:  # noqa: ANN401 - keys have no common class
     if isinstance(private, RSAPrivateKey):
         return lambda data: private.sign(data, PKCS1v15(), SHA256())
     if isinstance(private, EllipticCurvePrivateKey):

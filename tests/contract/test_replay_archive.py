@@ -159,7 +159,7 @@ class EventBridge:
     def describe_archive(self, *, ArchiveName: str) -> dict[str, Any]:  # noqa: N803 - EventBridge's
         return {"EventSourceArn": f"{EVENTS}:event-bus/{ArchiveName}"}
 
-    def list_rule_names_by_target(self, *, TargetArn: str, EventBusName: str) -> dict[str, Any]:  # noqa: N803
+    def list_rule_names_by_target(self, *, TargetArn: str, EventBusName: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
         assert TargetArn.endswith(":audit" if EventBusName.endswith("records") else ":events")
         return {"RuleNames": ["rule"]}
 
@@ -168,7 +168,7 @@ class EventBridge:
         self.started.append(arguments["EventSourceArn"])
         return {}
 
-    def describe_replay(self, *, ReplayName: str) -> dict[str, Any]:  # noqa: N803
+    def describe_replay(self, *, ReplayName: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
         self.asked.append(ReplayName)
         return {"State": "FAILED" if self.fails and self.fails in ReplayName else "COMPLETED"}
 
@@ -193,6 +193,14 @@ def test_events_are_not_replayed_where_records_could_not_be(monkeypatch: pytest.
     bridge = EventBridge(fails="records")
     assert run(monkeypatch, bridge).exit_code == 1
     assert len(bridge.started) == 1
+
+
+@pytest.mark.parametrize("queue", ["--events-queue", "--records-queue"])
+def test_nothing_is_replayed_to_others_rules(monkeypatch: pytest.MonkeyPatch, queue: str) -> None:
+    bridge = EventBridge()
+    done = run(monkeypatch, bridge, queue, "")
+    assert (done.exit_code, bridge.started) == (2, []), done.output
+    assert "is not named" in done.output
 
 
 def test_nobody_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -810,8 +810,21 @@ def test_what_must_not_happen_has_an_alarm_on_the_metric_that_the_code_counts() 
             assert alarm["Dimensions"] == [
                 {"Name": "service", "Value": GLOBALS["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]}
             ]
-        # No heartbeat is what that one alarm is about.
-        assert alarm["TreatMissingData"] == ("breaching" if name == "HeartbeatAlarm" else "notBreaching")
+        # That nothing comes is what those are about.
+        is_silence = name in {"HeartbeatAlarm", "PostureSilentAlarm"}
+        assert alarm["TreatMissingData"] == ("breaching" if is_silence else "notBreaching")
+
+
+def test_who_looks_for_silence_is_itself_looked_for() -> None:
+    """Whoever stops its schedule would stop the question as well."""
+    alarm = ALARMS["PostureSilentAlarm"]
+    assert alarm["Namespace"] == "AWS/Lambda"
+    assert alarm["MetricName"] == "Invocations"
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "PostureFunction"}}]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "LessThanThreshold")
+    schedule = FUNCTIONS["PostureFunction"]["Events"]["Chain"]["Properties"]["Schedule"]
+    assert schedule == "rate(5 minutes)"
+    assert alarm["Period"] > 5 * 60
 
 
 # CloudTrail's events

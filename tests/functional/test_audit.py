@@ -15,7 +15,7 @@ from tests.support import audit_cloud
 from tests.support.audit_cloud import AuditCloud
 from tests.support.audit_world import ACCOUNT, MANAGED_ROLE
 from tests.support.fake_transport import unreachable
-from tests.support.rule_samples.sample import assume, event, exchange, minutes, record, root, user
+from tests.support.rule_samples.sample import assume, event, exchange, minutes, record, role, root, user
 from tests.support.world import lines, load_event
 
 UNEXPLAINED = "session-without-record-59"
@@ -279,9 +279,9 @@ def test_suppressions_that_cannot_be_read_suppress_nothing(
 def test_a_rule_that_throws_is_an_alarm_and_the_others_go_on(
     cloud: AuditCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dataclasses import replace  # noqa: PLC0415
+    from dataclasses import replace  # noqa: PLC0415 - for this test alone
 
-    from sallyport.audit import evaluate as module  # noqa: PLC0415
+    from sallyport.audit import evaluate as module  # noqa: PLC0415 - the same
 
     def broken(_event: Any, _context: Any) -> Any:
         raise KeyError("roleArn")
@@ -346,6 +346,14 @@ def test_an_item_more_than_was_applied_is_critical(cloud: AuditCloud) -> None:
     cloud.now += minutes(3)
     cloud.second_looks()
     assert cloud.findings()["trust-change-unexplained-64"].finding.severity == Severity.CRITICAL
+
+
+def test_the_api_is_a_part_of_ours_although_its_id_is_all_that_calls_name(cloud: AuditCloud) -> None:
+    for number, api in enumerate(("a1b2c3d4e6", audit_cloud.API)):
+        called = {"restApiId": api, "stageName": "v1"}
+        assert "own-part-changed-56" not in cloud.findings()
+        cloud.send("event", event("apigateway", "UpdateStage", role(), request=called, number=900 + number))
+    assert cloud.findings()["own-part-changed-56"].finding.severity == Severity.HIGH
 
 
 def test_a_heartbeat_is_counted_as_one(cloud: AuditCloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ def test_nothing_shows_its_secret_in_repr(world: World) -> None:
         HttpResponse(200, token.encode()),
     ]
     for one in shown:
-        for text in (repr(one), str(one), f"{one}", f"{one!r}", "%s" % (one,)):  # noqa: UP031
+        for text in (repr(one), str(one), f"{one}", f"{one!r}", "%s" % (one,)):  # noqa: UP031 - one way of showing it
             assert canary.found_in(text) == [], type(one)
 
 
@@ -117,7 +117,7 @@ def test_no_segment_of_a_trace_holds_a_secret() -> None:
         daemon.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
         env = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "sallyport")]),
-            "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:%d" % daemon.getsockname()[1],  # noqa: UP031
+            "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:%d" % daemon.getsockname()[1],  # noqa: UP031 - an address
             "AWS_LAMBDA_FUNCTION_NAME": "sallyport-assume-role",
             "LAMBDA_TASK_ROOT": "/var/task",
             "AWS_REGION": "eu-central-1",

@@ -572,7 +572,7 @@ def test_odd_but_legal_requests_are_noted(
 
 def test_a_stranger_s_trust_anchor_costs_no_look(holders: CertificateWorld) -> None:
     holders.ask()
-    ids = ("00000000-0000-0000-0000-%012d" % number for number in range(20))  # noqa: UP031
+    ids = ("00000000-0000-0000-0000-%012d" % number for number in range(20))  # noqa: UP031 - digits
     for identifier in ids:
         arn = f"arn:aws:rolesanywhere:{REGION}:{ACCOUNT}:trust-anchor/{identifier}"
         unknown = holders.signed(arns=holders.arns(trustAnchorArn=arn))

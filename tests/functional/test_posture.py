@@ -203,6 +203,20 @@ def test_what_was_told_before_a_crash_can_still_be_closed(cloud: PostureCloud) -
     assert cloud.open() == ALWAYS_SAID
 
 
+def test_one_finding_that_cannot_be_closed_keeps_no_other_from_being_told(cloud: PostureCloud) -> None:
+    cloud.iam.report = ROOT_KEY
+    cloud.look()
+    items = cloud.aws.tables["findings"].items
+    kept = next(one for one in items.values() if "root-access-key" in one.get("finding", {}).get("S", ""))
+    kept["finding"] = {"S": "no finding"}
+    cloud.iam.report = ROOT_KEY.replace(b"true", b"false")
+    break_in(cloud)
+    cloud.now += DAY
+    with pytest.raises(UnavailableError, match="finding-malformed"):
+        cloud.look()
+    assert len(cloud.told(OPEN_RULE)) == 1, "roles come after keys"
+
+
 def test_where_nobody_can_be_told_everything_is_kept_all_the_same(cloud: PostureCloud) -> None:
     cloud.iam.roles = [role(f"open-{number}", t.aws("*")) for number in range(3)]
     cloud.iam.roles += [role("azure", t.token(t.V1, t.equal(**{f"{t.V1}:sub": t.OBJECT})))]
@@ -370,8 +384,8 @@ def echo(cloud: PostureCloud, **changes: Any) -> None:
     """CloudTrail's event of the function's own call."""
     caller = session(changes.pop("caller", POSTURE_ROLE), "sallyport-posture", "ASIAPOSTURE000000001")
     changes.setdefault("name", "GetCallerIdentity")
-    number = int(cloud.now.timestamp())
-    after = cloud.now - cloud.began + changes.pop("ahead", timedelta())
+    said = cloud.now + changes.pop("ahead", timedelta())
+    number, after = int(said.timestamp()), said - cloud.began
     cloud.send("event", event("sts", changes.pop("name"), caller, after=after, number=number, **changes))
 
 

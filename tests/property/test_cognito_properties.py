@@ -55,7 +55,7 @@ HOSTILE = st.sampled_from(
         "\u2028",
         "\u202e",
         "\ud800",
-        "ａcme",  # noqa: RUF001
+        "ａcme",  # noqa: RUF001 - a full-width letter
     ]
 )
 VALUE = HOSTILE | st.text(st.characters(), max_size=30) | st.text("acme/.;\"'[]{},:*\\ \n\x00", max_size=12)

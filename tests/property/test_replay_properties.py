@@ -131,7 +131,7 @@ def test_what_is_nearly_a_time_is_none(text: str) -> None:
         moment(text, NOON, "--from")
 
 
-@given(when=st.datetimes(datetime(2025, 11, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(when=st.datetimes(datetime(2025, 11, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds are naive
 def test_a_time_is_itself(when: datetime) -> None:
     assert moment(when.isoformat(), NOON, "--from") == when
 

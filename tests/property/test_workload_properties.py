@@ -264,7 +264,7 @@ LINES = st.lists(
 
 
 @given(LINES, st.sampled_from(["default", "a", "c"]), st.booleans())
-def test_writing_into_awss_file_changes_one_line(lines: list[str], profile: str, ends: bool) -> None:  # noqa: FBT001
+def test_writing_into_awss_file_changes_one_line(lines: list[str], profile: str, ends: bool) -> None:  # noqa: FBT001 - drawn
     text = "\n".join(lines) + ("\n" if ends and lines else "")
     changed = with_process(text, profile, "/bin/sallyport x")
     assert read_section(changed, profile)[KEY] == "/bin/sallyport x"

@@ -31,6 +31,7 @@ QUEUES = {
     )
 }
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:sallyport-alerts"
+API = "a1b2c3d4e5"
 POSTURE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/sallyport-posture"
 STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/trust/stream/2026-11-20T00:00:00.000"
 
@@ -40,6 +41,7 @@ def settings(**changes: Any) -> AuditSettings:
         "aws": AwsSettings(region=REGION),
         "account": ACCOUNT,
         "stack": "sallyport",
+        "api": API,
         "audit_table": "audit",
         "findings_table": "findings",
         "sessions_table": "sessions",

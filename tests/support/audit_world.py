@@ -35,7 +35,10 @@ ESTATE = Estate(
     exchange_roles=frozenset({EXCHANGE_ROLE}),
     exchange_role_ids=frozenset({EXCHANGE_ROLE_ID}),
     managed_roles=("arn:aws:iam::*:role/sallyport/*",),
-    own_resources=("*:sallyport-*", "*/sallyport-*", "sallyport-*"),
+    own_resources=(
+        *("*:sallyport-*", "*/sallyport-*", "sallyport-*"),
+        *("a1b2c3d4e5", "*/restapis/a1b2c3d4e5", "*/restapis/a1b2c3d4e5/*"),
+    ),
     accounts=frozenset({ACCOUNT, MEMBER}),
     web_identities={ISSUER: frozenset({"api://sallyport"})},
     other_source_identities=("person-*",),

@@ -104,11 +104,11 @@ class FakeRolesAnywhere:
         """Answer as AWS does."""
         return self._page("trustAnchors", self.anchors, nextToken)
 
-    def list_profiles(self, nextToken: str = "0") -> dict[str, Any]:  # noqa: N803
+    def list_profiles(self, nextToken: str = "0") -> dict[str, Any]:  # noqa: N803 - boto3's name
         """Answer as AWS does."""
         return self._page("profiles", self.profiles, nextToken)
 
-    def list_crls(self, nextToken: str = "0") -> dict[str, Any]:  # noqa: N803
+    def list_crls(self, nextToken: str = "0") -> dict[str, Any]:  # noqa: N803 - boto3's name
         """Answer as AWS does."""
         return self._page("crls", self.lists, nextToken)
 

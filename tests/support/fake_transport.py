@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -332,8 +332,3 @@ def _is_policy(text: str) -> bool:
         return "Statement" in json.loads(text)
     except (ValueError, TypeError):
         return False
-
-
-def utc(text: str) -> datetime:
-    """A time from ISO 8601."""
-    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1114,7 +1114,7 @@ def a_certificate_signed_with_sha_1() -> Presentation:
     one = leaf(root())
     inner = inside(one.certificate.tbs_certificate_bytes).replace(with_sha256, with_sha1)
     body = der(0x30, inner)
-    whole = der(0x30, body, with_sha1, der(0x03, b"\0" + root().key.sign(body, ec.ECDSA(hashes.SHA1()))))  # noqa: S303
+    whole = der(0x30, body, with_sha1, der(0x03, b"\0" + root().key.sign(body, ec.ECDSA(hashes.SHA1()))))  # noqa: S303 - what must be refused
     return signed(Holder(x509.load_der_x509_certificate(whole), one.key))
 
 

@@ -36,6 +36,7 @@ GOOD = {
     "SALLYPORT_AUDIT_TABLE": "audit",
     "SALLYPORT_ACCOUNT": "111122223333",
     "SALLYPORT_STACK": "sallyport",
+    "SALLYPORT_API": "a1b2c3d4e5",
     "SALLYPORT_FINDINGS_TABLE": "findings",
     "SALLYPORT_SESSIONS_TABLE": "sessions",
     "SALLYPORT_RECORDS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:111122223333:sallyport-audit",

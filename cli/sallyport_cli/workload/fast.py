@@ -47,7 +47,7 @@ def answer(arguments: Sequence[str], environment: Mapping[str, str], now: int) -
 
 def read_arguments(arguments: Sequence[str]) -> tuple[str, Mapping[str, str]] | None:
     """Return the source and the options; ``None`` for more than ``--name value`` and ``--name=value``."""
-    if len(arguments) < 2 or arguments[0] != COMMAND or arguments[1] not in SOURCES:  # noqa: PLR2004
+    if len(arguments) < 2 or arguments[0] != COMMAND or arguments[1] not in SOURCES:  # noqa: PLR2004 - a command and its source
         return None
     source, rest = arguments[1], list(arguments[2:])
     known = {f"--{one.name}" for one in (*options_of(source), PROFILE)}

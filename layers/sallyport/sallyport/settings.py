@@ -186,6 +186,7 @@ class AuditSettings:
     aws: AwsSettings
     account: str
     stack: str
+    api: str
     audit_table: str
     findings_table: str
     sessions_table: str
@@ -219,6 +220,7 @@ class AuditSettings:
             aws=aws_settings(env),
             account=_required(env, "SALLYPORT_ACCOUNT"),
             stack=_required(env, "SALLYPORT_STACK"),
+            api=_required(env, "SALLYPORT_API"),
             audit_table=_required(env, "SALLYPORT_AUDIT_TABLE"),
             findings_table=_required(env, "SALLYPORT_FINDINGS_TABLE"),
             sessions_table=_required(env, "SALLYPORT_SESSIONS_TABLE"),

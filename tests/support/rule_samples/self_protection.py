@@ -55,6 +55,27 @@ SAMPLES = {
                     },
                 )
             ),
+            # The API, which has no name: by its id, and in a path.
+            one(change("apigateway", "UpdateStage", {"restApiId": "a1b2c3d4e5", "stageName": "v1"})),
+            one(
+                change(
+                    "apigateway",
+                    "UpdateRestApiPolicy",
+                    {"x": 1},
+                    resources=[{"ARN": f"arn:aws:apigateway:{REGION}::/restapis/a1b2c3d4e5/stages/v1"}],
+                )
+            ),
+            # Another reader of the queue, who takes its messages away.
+            one(
+                change(
+                    "lambda",
+                    "CreateEventSourceMapping20150331",
+                    {
+                        "functionName": "mallory",
+                        "eventSourceArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:sallyport-events",
+                    },
+                )
+            ),
             # Behind as many others as one request may have.
             one(change("events", "PutTargets", {"targets": TARGETS, "rule": "sallyport-records"})),
             one(change("iam", "PutRolePolicy", {"roleName": "sallyport-assume-role", "policyName": "x"})),
@@ -70,6 +91,7 @@ SAMPLES = {
         ),
         near_misses=(
             one(change("events", "DisableRule", {"name": "other"})),
+            one(change("apigateway", "UpdateStage", {"restApiId": "a1b2c3d4e6", "stageName": "v1"})),
             one(change("events", "DescribeRule", {"name": "sallyport-records"})),
             one(change("dynamodb", "DeleteTable", {"tableName": "not-sallyport"})),
             one(change("sqs", "PurgeQueue", {"queueUrl": QUEUE.replace("sallyport-", "not-sallyport-")})),
@@ -82,6 +104,8 @@ SAMPLES = {
             one(change("securityhub", "BatchUpdateFindingsV2", {"StatusId": 3})),
             one(change("securityhub", "DeleteInsight", {"insightArn": "x"})),
             one(change("securityhub", "DisableSecurityHub", None)),
+            one(change("securityhub", "BatchUpdateAutomationRules", {"x": 1})),
+            one(change("securityhub", "UpdateAutomationRuleV2", {"x": 1})),
         ),
         near_misses=(
             one(change("securityhub", "BatchUpdateFindings", {"Workflow": {"Status": "RESOLVED"}})),

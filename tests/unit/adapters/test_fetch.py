@@ -159,7 +159,7 @@ class TestAddresses:
     @pytest.mark.parametrize(
         "address",
         [
-            "0.0.0.0",  # noqa: S104
+            "0.0.0.0",  # noqa: S104 - which is refused
             "10.0.0.1",
             "100.64.0.1",
             "127.0.0.1",
@@ -386,13 +386,13 @@ class TestSlowAnswer:
     def test_a_server_that_says_nothing_is_left(
         self, certified: ssl.SSLContext, short: None, stop: threading.Event
     ) -> None:
-        silent: Behaviour = lambda _connection: (stop.wait(5), None)[1]  # noqa: E731
+        silent: Behaviour = lambda _connection: (stop.wait(5), None)[1]  # noqa: E731 - shorter than a function
         with Server(silent, certified) as server:
             self.within(Net(server.port))
             stop.set()
 
     def test_a_handshake_that_does_not_begin_is_left(self, short: None, stop: threading.Event) -> None:
-        silent: Behaviour = lambda _connection: (stop.wait(5), None)[1]  # noqa: E731
+        silent: Behaviour = lambda _connection: (stop.wait(5), None)[1]  # noqa: E731 - shorter than a function
         listener = socket.create_server(("127.0.0.1", 0))
         with listener, Server(silent):
             self.within(Net(listener.getsockname()[1]))
@@ -450,7 +450,7 @@ class TestLocalCloud:
             assert JsonFetcher(local=True)(f"http://localhost:{server.port}/a") == DOCUMENT
 
     def test_plain_http_to_anywhere_else_is_not(self) -> None:
-        for addresses in (["10.0.0.1"], [ADDRESS], ["127.0.0.1", ADDRESS], ["0.0.0.0"], ["::ffff:10.0.0.1"]):  # noqa: S104
+        for addresses in (["10.0.0.1"], [ADDRESS], ["127.0.0.1", ADDRESS], ["0.0.0.0"], ["::ffff:10.0.0.1"]):  # noqa: S104 - which is refused
             net = Net(9, names={NAME: addresses})
             assert refused(net.fetcher(local=True), f"http://{NAME}/") == "fetch-address"
             assert net.connected == []

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sallyport.adapters import revocation_tables
-from sallyport.adapters.aws import JsonService, SignedService
+from sallyport.adapters.aws import JsonService
 from sallyport.adapters.http import HttpResponse, TimeLimits
 from sallyport.adapters.revocation_tables import (
     BATCH_WRITE,
@@ -28,6 +28,8 @@ from sallyport.errors import UnavailableError
 from sallyport.model import X509Anchor
 from sallyport.proof.crl import CrlState, Link
 from sallyport.revocation import FLIP_SECONDS, BroughtList, chunk_key, list_key, serial_key
+from sallyport.settings import AwsSettings
+from sallyport.wiring.clients import Aws
 from tests.support import pki
 from tests.support.fake_transport import FakeAws, FakeTable, times, unreachable
 from tests.support.world import OWN, REGION
@@ -50,15 +52,7 @@ def aws() -> FakeAws:
 
 @pytest.fixture
 def dynamodb(aws: FakeAws) -> JsonService:
-    service = SignedService(
-        name="dynamodb",
-        region=REGION,
-        url=f"https://dynamodb.{REGION}.amazonaws.com",
-        transport=aws,
-        credentials=lambda: OWN,
-        limits=TimeLimits(0.2, 0.4),
-    )
-    return JsonService(service, target="DynamoDB_20120810")
+    return Aws(AwsSettings(region=REGION), aws, lambda: OWN).dynamodb()
 
 
 @pytest.fixture

@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 
 from sallyport.adapters.audit_memory import Memory
-from sallyport.adapters.aws import JsonService, SignedService
+from sallyport.adapters.aws import JsonService
 from sallyport.adapters.findings_table import FindingsTable
-from sallyport.adapters.http import TimeLimits
 from sallyport.adapters.watch import MAX_REGIONS, SEEN_EVERY, OpenFindings, TableWatch
 from sallyport.audit.chain import Way
 from sallyport.audit.finding import ALWAYS, Finding, Severity, finding_id
 from sallyport.audit.looks import read_trust
 from sallyport.audit.trust_managed import FunctionRoles, ManagedRole
+from sallyport.settings import AwsSettings
+from sallyport.wiring.clients import Aws
 from tests.support import trust_policies as t
 from tests.support.audit_world import ACCOUNT, MEMBER, NOON, REGION
 from tests.support.fake_transport import FakeAws, FakeTable
@@ -30,15 +31,7 @@ def aws() -> FakeAws:
 
 @pytest.fixture
 def dynamodb(aws: FakeAws) -> JsonService:
-    service = SignedService(
-        name="dynamodb",
-        region=REGION,
-        url=f"https://dynamodb.{REGION}.amazonaws.com",
-        transport=aws,
-        credentials=lambda: OWN,
-        limits=TimeLimits(0.5, 2.0),
-    )
-    return JsonService(service, target="DynamoDB_20120810")
+    return Aws(AwsSettings(region=REGION), aws, lambda: OWN).dynamodb()
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sallyport.adapters.aws import JsonService, SignedService
-from sallyport.adapters.http import HttpResponse, TimeLimits
+from sallyport.adapters.aws import JsonService
+from sallyport.adapters.http import HttpResponse
 from sallyport.adapters.tables import (
     CACHE_ENTRIES,
     CACHE_PROFILES,
@@ -46,15 +46,7 @@ def aws() -> FakeAws:
 
 @pytest.fixture
 def dynamodb(aws: FakeAws) -> JsonService:
-    service = SignedService(
-        name="dynamodb",
-        region=REGION,
-        url=f"https://dynamodb.{REGION}.amazonaws.com",
-        transport=aws,
-        credentials=lambda: OWN,
-        limits=TimeLimits(0.2, 0.4),
-    )
-    return JsonService(service, target="DynamoDB_20120810")
+    return Aws(AwsSettings(region=REGION), aws, lambda: OWN).dynamodb()
 
 
 # The cache
@@ -222,15 +214,8 @@ def test_all_anchors_of_the_current_version_are_listed_page_by_page() -> None:
     world = World()
     world.apply(TRUST)
     world.aws.tables["trust"].page_size = 1
-    service = SignedService(
-        name="dynamodb",
-        region=REGION,
-        url="https://dynamodb",
-        transport=world.aws,
-        credentials=lambda: OWN,
-        limits=TimeLimits(1, 1),
-    )
-    table = TrustTable(JsonService(service, target="DynamoDB_20120810"), "trust", Clock())
+    dynamodb = Aws(AwsSettings(region=REGION), world.aws, lambda: OWN).dynamodb()
+    table = TrustTable(dynamodb, "trust", Clock())
     assert {anchor.name for anchor in table.anchors()} == set(TRUST["trust_anchors"])
     assert len(table.anchors()) == len(compiled(TRUST).anchors)
 

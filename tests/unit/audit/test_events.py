@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from sallyport.audit.display import display
+from sallyport.audit.event_values import MAX_ENTRIES, MAX_TEXT
 from sallyport.audit.events import (
-    MAX_ENTRIES,
-    MAX_TEXT,
     Observed,
     RecordEvent,
     Unusable,

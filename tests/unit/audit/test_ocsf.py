@@ -28,17 +28,17 @@ REQUIRED = {
 
 
 def test_it_has_what_the_class_requires() -> None:
-    for samples in load().values():
-        for one in samples.hits[0].run()[-1]:
-            if not isinstance(one, Finding):
-                continue
-            value = to_ocsf(one, version="1")
-            assert {name: type(value[name]) for name in REQUIRED} == REQUIRED
-            assert value["finding_info"]["uid"] == one.id
-            assert value["metadata"]["version"] == "1.5.0"
-            assert value["metadata"]["product"]["name"]
-            assert value["cloud"]["provider"] == "AWS"
-            assert value["type_uid"] == value["class_uid"] * 100 + value["activity_id"]
+    said = [one for samples in load().values() for one in samples.hits[0].run()[-1]]
+    made = [one for one in said if isinstance(one, Finding)]
+    assert len(made) >= len(load())
+    for one in made:
+        value = to_ocsf(one, version="1")
+        assert {name: type(value[name]) for name in REQUIRED} == REQUIRED
+        assert value["finding_info"]["uid"] == one.id
+        assert value["metadata"]["version"] == "1.5.0"
+        assert value["metadata"]["product"]["name"]
+        assert value["cloud"]["provider"] == "AWS"
+        assert value["type_uid"] == value["class_uid"] * 100 + value["activity_id"]
 
 
 def test_times_are_milliseconds() -> None:

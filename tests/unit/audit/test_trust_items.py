@@ -30,7 +30,7 @@ class Pages:
 
 
 def stored(items: dict[str, dict]) -> list[dict]:
-    from sallyport_cli.trust_table import _text, item_key  # noqa: PLC0415
+    from sallyport_cli.trust_table import _text, item_key  # noqa: PLC0415 - the command's own writing
 
     return [{**item_key(key, VERSION), "document": {"S": _text(one)}} for key, one in items.items()]
 

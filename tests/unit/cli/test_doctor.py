@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -253,15 +253,16 @@ def test_no_managed_identity(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("token", "word"),
     [
-        ("opaque", "JWT"),
-        (jwt(exp=int(time.time()) - 60), "ended"),
-        (jwt(exp=None), "no end"),
-        (jwt(nbf=int(time.time()) + 600), "not valid before"),
-        (jwt(scp="user_impersonation"), "user"),
+        (lambda: "opaque", "JWT"),
+        (lambda: jwt(exp=int(time.time()) - 60), "ended"),
+        (lambda: jwt(exp=None), "no end"),
+        (lambda: jwt(nbf=int(time.time()) + 600), "not valid before"),
+        (lambda: jwt(scp="user_impersonation"), "user"),
     ],
+    ids=["opaque", "ended", "endless", "not yet", "a user's"],
 )
-def test_a_token_that_no_exchange_takes(machine: Machine, token: str, word: str) -> None:
-    with app_service(token) as variables:
+def test_a_token_that_no_exchange_takes(machine: Machine, token: Callable[[], str], word: str) -> None:
+    with app_service(token()) as variables:
         assert word in breaks_at(machine, "claims", "azure", **variables)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,32 @@ def test_a_config_file_that_would_win_is_warned_of(tmp_path: Path) -> None:
 
 def test_without_a_program_it_is_wrong_usage(machine: Machine) -> None:
     assert machine.run("exec", "--source", "x509").returncode == 2
+
+
+ANOTHER_THREADS_SIGNAL = """
+import pathlib, signal, sys, threading, time
+from sallyport_cli.exec_child import run_child
+
+def send() -> None:
+    while not pathlib.Path("ready").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+threading.Thread(target=send, daemon=True).start()
+child = '''
+import pathlib, signal, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(42))
+pathlib.Path("ready").touch()
+time.sleep(60)
+'''
+sys.exit(run_child([sys.executable, "-c", child], {}))
+"""
+
+
+def test_a_signal_that_another_thread_was_given_reaches_the_program(tmp_path: Path) -> None:
+    """As one that comes right before the wait, it wakes nobody by itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", ANOTHER_THREADS_SIGNAL], cwd=tmp_path, timeout=30, check=False
+    )
+    assert done.returncode == 42

@@ -17,6 +17,7 @@ from sallyport.audit.finding import Finding, Severity
 from sallyport.audit.rules import RULES
 from sallyport.audit.suppressions import load_suppressions
 from sallyport_cli import aws as cli_aws
+from sallyport_cli import findings_table
 from sallyport_cli.failure import CommandError
 from sallyport_cli.findings import say_findings, since_when
 from sallyport_cli.findings_table import read
@@ -183,6 +184,13 @@ def test_what_is_not_shown_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Nothing was found since 2026-11-01 00:00 UTC." in shown(monkeypatch, Table())
 
 
+def test_a_list_that_was_cut_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(*(finding(number) for number in range(1, 4)))
+    assert "were read" not in shown(monkeypatch, table)
+    monkeypatch.setattr(findings_table, "MAX_FINDINGS", 2)
+    assert "Only the latest 2 were read" in shown(monkeypatch, table)
+
+
 def test_what_has_ended_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = replace(finding(), ended=NOON + timedelta(hours=1))
     assert f"(ended {ended.ended:%Y-%m-%dT%H:%MZ})" in shown(monkeypatch, Table(ended))
@@ -197,7 +205,7 @@ def test_one_finding_is_shown_with_the_commands_that_look_further(monkeypatch: p
         output = shown(monkeypatch, table, "--id", asked)
         lines = output.splitlines()
         assert lines[0] == "CRITICAL  A session on a managed role that no exchange record explains"
-        assert f"  id               {whole.id}" in lines
+        assert f"  id {whole.id}" in lines
         assert "  last             2026-11-20 12:00 UTC" in lines
         assert "  alerted          nobody" in lines
         assert f"  first            {RULES[whole.rule_id].first}" in lines
@@ -249,6 +257,7 @@ def with_evidence(rule: str = "denial-burst-61", **evidence: str) -> Finding:
     return replace(finding(), rule_id=rule, dedupe=(), resources=(), event_ids=(), evidence=evidence)
 
 
+TAKES_STACK = ("sallyport explain", "sallyport trace")
 LOOKUP = "aws cloudtrail lookup-events --region eu-central-1"
 EVENT = "5d7f7b6e-0a4c-4b8e-9d1f-2a3b4c5d6e7f"
 
@@ -258,6 +267,8 @@ EVENT = "5d7f7b6e-0a4c-4b8e-9d1f-2a3b4c5d6e7f"
     [
         (with_evidence(exchange="0a" * 16), [f"sallyport explain {'0a' * 16}"]),
         (replace(with_evidence(), event_ids=("0a" * 16,)), [f"sallyport explain {'0a' * 16}"]),
+        (with_evidence(exchange=f"{'0a' * 16}; true"), []),
+        (replace(with_evidence(), event_ids=("$(true)",)), []),
         (with_evidence(source_identity="contoso.b0c1"), ["sallyport trace contoso.b0c1"]),
         (with_evidence(source_identity="a; rm -r $HOME"), []),
         (with_evidence(source_identity="a\x1b[31m"), []),
@@ -275,6 +286,8 @@ EVENT = "5d7f7b6e-0a4c-4b8e-9d1f-2a3b4c5d6e7f"
 )
 def test_only_what_is_an_id_becomes_part_of_a_command(found: Finding, commands: list[str]) -> None:
     assert next_commands(found) == commands
+    with_stack = [f"{one} --stack s" if one.startswith(TAKES_STACK) else one for one in commands]
+    assert next_commands(found, "s") == with_stack
 
 
 def test_a_stack_is_asked_for_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +336,12 @@ def test_suppressions_are_put_in_force_whole_or_not_at_all(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, status: int
 ) -> None:
     put: list[dict[str, Any]] = []
-    client = SimpleNamespace(put_item=lambda **arguments: put.append(arguments))
+
+    def put_item(**arguments: Any) -> dict[str, Any]:
+        put.append(arguments)
+        return {}
+
+    client = SimpleNamespace(put_item=put_item)
     monkeypatch.setattr(cli_aws, "Aws", lambda: SimpleNamespace(client=lambda _name: client))
     file = tmp_path / "suppressions.yaml"
     file.write_text(text)
@@ -333,6 +351,37 @@ def test_suppressions_are_put_in_force_whole_or_not_at_all(
     if put:
         document = json.loads(put[0]["Item"]["document"]["S"])
         assert load_suppressions(document, rules=RULES, today=datetime.now(UTC).date())[0].id == "drill"
+
+
+@pytest.mark.parametrize(
+    ("before", "gone"),
+    [
+        ({"document": {"S": '{"suppressions": [{"id": "drill"}, {"id": "old"}]}'}}, ["old"]),
+        ({"document": {"S": '{"suppressions": [{"id": "drill"}]}'}}, []),
+        ({"document": {"S": '{"suppressions": 7}'}}, []),
+        ({"document": {"S": "{"}}, []),
+        ({}, []),
+    ],
+)
+def test_what_the_file_before_suppressed_and_this_one_does_not_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: dict[str, Any], gone: list[str]
+) -> None:
+    client = SimpleNamespace(put_item=lambda **_arguments: {"Attributes": before})
+    monkeypatch.setattr(cli_aws, "Aws", lambda: SimpleNamespace(client=lambda _name: client))
+    file = tmp_path / "suppressions.yaml"
+    file.write_text(SUPPRESSIONS.format(until=(datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%d")))
+    arguments = ["suppress", str(file), "--findings-table", "findings"]
+    assert ("No longer in force: old." in CliRunner().invoke(app, arguments).output) is bool(gone)
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert json.loads(done.output) == {"in_force": ["drill"], "no_longer": gone}
+
+
+def test_an_empty_file_is_told_how_to_suppress_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "suppressions.yaml"
+    file.write_text("\n")
+    done = CliRunner().invoke(app, ["suppress", str(file), "--findings-table", "findings"])
+    assert done.exit_code == 1
+    assert "suppressions: []" in done.output
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:

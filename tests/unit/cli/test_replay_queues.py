@@ -236,6 +236,30 @@ def test_unasked_all_queues_come_back(monkeypatch: pytest.MonkeyPatch, queues: Q
     assert "\x1b" not in done.output
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_queue_that_cannot_be_asked_is_not_said_to_be_empty(
+    monkeypatch: pytest.MonkeyPatch, queues: Queues, options: tuple[str, ...]
+) -> None:
+    attributes = queues.get_queue_attributes
+
+    def missing(**arguments: Any) -> dict[str, Any]:
+        if arguments["QueueUrl"] == "events-dead":
+            fault = {"Error": {"Code": "AWS.SimpleQueueService.NonExistentQueue", "Message": "no such queue"}}
+            raise ClientError(fault, "GetQueueAttributes")  # type: ignore[arg-type]
+        return attributes(**arguments)
+
+    monkeypatch.setattr(queues, "get_queue_attributes", missing)
+    done = run(monkeypatch, queues, *options, **NAMES)
+    assert done.exit_code == 1
+    assert "events: the dead-letter queue could not be looked into." in done.output
+    assert "events: 0" not in done.output
+    assert "events: the dead-letter queue is empty" not in done.output
+    assert "events: Could not look into the dead-letter queue" in done.output
+    assert "Check the name, the account and the Region" in done.output
+    report = json.loads(run(monkeypatch, queues, "--json", *options, **NAMES).output)
+    assert {one["queue"]: one["broken_off"] for one in report["queues"]}["events"] is True
+
+
 def test_a_dry_run_shows_and_sends_nothing(monkeypatch: pytest.MonkeyPatch, queues: Queues) -> None:
     done = run(monkeypatch, queues, "--dry-run", "--json", **NAMES)
     assert done.exit_code == 0, done.output

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -383,7 +382,7 @@ def test_a_folder_is_read_as_the_bucket_is(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "device.json").symlink_to("/dev/zero")
     (tmp_path / "gone.json").symlink_to(tmp_path / "nothing")
     counts = send_trail(in_folder(tmp_path, WANTED), Choice(WANTED, WANTS, "again"), None)
     assert dict(counts.broken) == {"cannot-be-read": 2}

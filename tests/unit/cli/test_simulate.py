@@ -144,7 +144,7 @@ def test_nothing_of_the_token_itself_is_printed(run: Run, trust: Path, token: Pa
         ({"idtyp": "user"}, "user-token", "refused"),
     ],
 )
-def test_a_refusal_has_its_reason_and_an_exit_code_of_its_own(  # noqa: PLR0913, PLR0917
+def test_a_refusal_has_its_reason_and_an_exit_code_of_its_own(  # noqa: PLR0913, PLR0917 - columns of a table
     run: Run, trust: Path, tmp_path: Path, claims: dict[str, Any], reason: str, outcome: str
 ) -> None:
     file = written(tmp_path, tokens.token(tokens.good_entra_v1(**claims)))

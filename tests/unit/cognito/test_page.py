@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sallyport.adapters import user_pools
 from sallyport.cognito import pool_check
 from sallyport.cognito.load import _FLAGS, _SOURCES, read_mapping
 from sallyport.cognito.trigger import respond
@@ -46,7 +47,7 @@ def test_the_trust_file_on_the_page_compiles_to_the_mapping_beside_it() -> None:
 
 
 def test_what_the_command_finds_besides_stands_on_the_page() -> None:
-    source = Path(pool_desk.__file__).read_text()
+    source = "".join(Path(one.__file__).read_text() for one in (pool_desk, user_pools))
     found = set(re.findall(r'"((?:trigger|pool)-[a-z-]+)"', source))
     assert len(found) > 3
     assert {code for code in found if f"`{code}`" not in PAGE} == set()

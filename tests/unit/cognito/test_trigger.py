@@ -417,7 +417,7 @@ def test_groups_have_no_say_for_a_federated_user_either() -> None:
     assert read_by_sts(added(respond(given, declared))[0])["tags"] == {"tenantid": "globex"}
 
 
-@pytest.mark.parametrize("name", ["Another", "globexlogin", "GlobexLogin ", "ＧlobexLogin"])  # noqa: RUF001
+@pytest.mark.parametrize("name", ["Another", "globexlogin", "GlobexLogin ", "ＧlobexLogin"])  # noqa: RUF001 - a full-width letter
 def test_a_provider_without_a_constant_has_no_tenant(name: str) -> None:
     assert refused(with_identities(name, tenant="acme")).reason == "trigger-provider-undeclared"
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_a_refusal_that_one_user_explains_is_counted_and_no_other(capsys: pytest
         logged(given)
         counted = json.loads(capsys.readouterr().out)
         assert counted["TokenRefused"] == [1.0]
-        assert counted["service"] == "sallyport"
+        assert counted["service"] == os.environ["POWERTOOLS_SERVICE_NAME"], "the dimension of all metrics"
     for given in (None, event(userPoolId="eu-central-1_Unknown01"), event(version="9")):
         logged(given)
         assert capsys.readouterr().out == ""

@@ -33,7 +33,10 @@ Clock = Callable[[], datetime]
 
 
 class Memory:
-    """The audit table as a memory with an end: items by kind and parts, each with its time to live."""
+    """The audit table as a memory with an end: items by kind and parts, each with its time to live.
+
+    All that ask the table raise ``UnavailableError`` if it is not known what is there, or that it is done.
+    """
 
     def __init__(self, dynamodb: JsonService, table: str, clock: Clock) -> None:
         self._dynamodb = dynamodb
@@ -100,7 +103,7 @@ class Memory:
 
 
 class TableHistory:
-    """``History``: when and where something was seen."""
+    """``History``: when and where something was seen; raises as ``Memory`` does."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -144,7 +147,10 @@ class TableHistory:
 
 
 class TableCounter:
-    """``Counter``: how often something happened within a window, each occurrence once."""
+    """``Counter``: how often something happened within a window, each occurrence once.
+
+    Raises as ``Memory`` does, and where too many write at a time.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sallyport.adapters.audit_memory import Memory
 from sallyport.adapters.aws import JsonService
 from sallyport.adapters.tables import ask
-from sallyport.audit.events import attributes
+from sallyport.audit.event_values import attributes
 from sallyport.trust.digest import content_digest
 
 # A stream tells of a change within a day; what explains it was written in the same hour.

@@ -8,54 +8,30 @@ session tokens and assertions, is left behind here, so that nothing later can sh
 CloudTrail's record: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html.
 """
 
-import ipaddress
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
+from datetime import datetime
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
 from sallyport.audit.display import display
-from sallyport.audit.publish import DETAIL_TYPE, SOURCE
-
-# The longest values that AWS itself lets through (an ARN, 2048). More is padding.
-MAX_TEXT: Final = 2_048
-# CloudTrail's own cap for request and response
-# (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html).
-MAX_DOCUMENT: Final = 100_000
-# Of one event, as it is read: real events have a few dozen fields, and nest four deep.
-MAX_DEPTH: Final = 8
-MAX_ENTRIES: Final = 100
-MAX_NODES: Final = 1_000
-
-# Policy documents are text of their own inside an event; rules look into them, nobody stores them.
-DOCUMENTS: Final = frozenset({"assumeRolePolicyDocument", "policyDocument", "policy", "sAMLMetadataDocument"})
-# Never kept, whatever carries them; compared in lower case.
-SECRETS: Final = frozenset(
-    {
-        "sessiontoken",
-        "secretaccesskey",
-        "samlassertion",
-        "samlassertionid",
-        "webidentitytoken",
-        "tokencode",
-        "password",
-        "newpassword",
-        "oldpassword",
-        "code",
-        "codeverifier",
-        "code_verifier",
-        "accesstoken",
-        "refreshtoken",
-        "idtoken",
-        "signintoken",
-        "privatekey",
-    }
+from sallyport.audit.event_values import (
+    MAX_ENTRIES,
+    NOTHING,
+    Copy,
+    address_of,
+    attributes,
+    bounded,
+    flag_of,
+    part_of,
+    text_of,
+    texts_of,
+    time_of,
+    time_of_epoch,
 )
+from sallyport.audit.publish import DETAIL_TYPE, SOURCE
 
 # Of EventBridge's two spellings of a console sign-in both exist: AWS's list of detail types writes
 # the second, delivered events carry the first.
@@ -74,8 +50,6 @@ NATIVE_SOURCES: Final = frozenset({"aws.rolesanywhere", "aws.signin", "aws.secur
 # A service of AWS's own. The sources of partners begin with aws. as well (aws.partner/…), and what stands
 # in their events is up to them, or to whoever is their customer.
 _SERVICE: Final = re.compile(r"aws\.[A-Za-z0-9._-]+")
-
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +194,7 @@ class RecordEvent:
     issuance: str | None = None
     profile: str | None = None
     replay: str | None = None
-    detail: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, repr=False)
+    detail: Mapping[str, Any] = field(default_factory=lambda: NOTHING, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +213,8 @@ class TrustChange:
     account: str | None = None
     region: str | None = None
     by_service: str | None = None
-    before: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
-    after: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
+    before: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
+    after: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
 
 
 def read_event(envelope: object) -> Observed | Unusable:  # noqa: PLR0911 - a way out for each kind
@@ -259,11 +233,11 @@ def read_event(envelope: object) -> Observed | Unusable:  # noqa: PLR0911 - a wa
         return Unusable("not-an-object", "the envelope is no JSON object")
     kind, source = envelope.get("detail-type"), envelope.get("source")
     if kind is None and source is None and "eventName" in envelope:
-        return _cloudtrail(envelope, _NOTHING)
-    event_id, detail = _text(envelope.get("id")), envelope.get("detail")
+        return _cloudtrail(envelope, NOTHING)
+    event_id, detail = text_of(envelope.get("id")), envelope.get("detail")
     if not isinstance(source, str) or not _SERVICE.fullmatch(source):
         return Unusable("not-from-aws", "the envelope's source is none of AWS's services", event_id)
-    if _text(envelope.get("account")) is None:
+    if text_of(envelope.get("account")) is None:
         return Unusable("no-account", "the envelope does not say whose event it is", event_id)
     if not isinstance(detail, Mapping) or not isinstance(kind, str):
         return Unusable("no-detail", "the envelope has no detail, or no detail type", event_id)
@@ -285,38 +259,38 @@ def read_record(envelope: object) -> RecordEvent | Unusable:
         or not isinstance(detail, Mapping)
     ):
         return Unusable("not-a-record", "the message did not come by the records rule")
-    record_id, when = _text(detail.get("id")), _time(detail.get("time")) or _time(envelope.get("time"))
+    record_id, when = text_of(detail.get("id")), time_of(detail.get("time")) or time_of(envelope.get("time"))
     if record_id is None or when is None:
         return Unusable("not-a-record", "a record has an id and a time", record_id)
     # Each part has a budget of its own: a long trace must not push out which key was issued.
     kept: dict[str, Any] = {}
     for name, value in islice(detail.items(), MAX_ENTRIES):
-        kept |= _Copy().mapping({name: value})
+        kept |= Copy().mapping({name: value})
     identity, grant, issued, request = (
-        _part(kept, name) for name in ("anchor", "grant", "issued", "request")
+        part_of(kept, name) for name in ("anchor", "grant", "issued", "request")
     )
     return RecordEvent(
         record_id=record_id,
         time=when,
-        kind=_text(detail.get("kind")) or "exchange",
-        outcome=_text(detail.get("outcome")) or "",
-        account=_text(envelope.get("account")),
-        region=_text(envelope.get("region")),
-        route=_text(kept.get("route")),
-        reason=_text(kept.get("reason")),
-        source_ip=_address(kept.get("source_ip")),
-        anchor_name=_text(identity.get("name")),
-        anchor_id=_text(identity.get("id")),
-        subject=_text(kept.get("subject")),
-        role_arn=_text(grant.get("role_arn")) or _text(request.get("role_arn")),
-        session_name=_text(grant.get("session_name")),
+        kind=text_of(detail.get("kind")) or "exchange",
+        outcome=text_of(detail.get("outcome")) or "",
+        account=text_of(envelope.get("account")),
+        region=text_of(envelope.get("region")),
+        route=text_of(kept.get("route")),
+        reason=text_of(kept.get("reason")),
+        source_ip=address_of(kept.get("source_ip")),
+        anchor_name=text_of(identity.get("name")),
+        anchor_id=text_of(identity.get("id")),
+        subject=text_of(kept.get("subject")),
+        role_arn=text_of(grant.get("role_arn")) or text_of(request.get("role_arn")),
+        session_name=text_of(grant.get("session_name")),
         # What STS answered outranks what was asked for.
-        source_identity=_text(issued.get("source_identity")) or _text(grant.get("source_identity")),
+        source_identity=text_of(issued.get("source_identity")) or text_of(grant.get("source_identity")),
         access_key=access_key_id(issued.get("access_key_id")),
-        issued_region=_text(issued.get("region")),
-        issuance=_text(grant.get("issuance")),
-        profile=_text(_part(kept, "profile").get("name")),
-        replay=_text(envelope.get("replay-name")),
+        issued_region=text_of(issued.get("region")),
+        issuance=text_of(grant.get("issuance")),
+        profile=text_of(part_of(kept, "profile").get("name")),
+        replay=text_of(envelope.get("replay-name")),
         detail=MappingProxyType(kept),
     )
 
@@ -325,22 +299,22 @@ def read_trust_change(entry: object) -> TrustChange | Unusable:
     """Return a change of the trust table out of one entry of its DynamoDB stream."""
     if not isinstance(entry, Mapping):
         return Unusable("not-an-object", "the stream's entry is no JSON object")
-    event_id, change = _text(entry.get("eventID")), _part(entry, "dynamodb")
-    kind = _text(entry.get("eventName"))
+    event_id, change = text_of(entry.get("eventID")), part_of(entry, "dynamodb")
+    kind = text_of(entry.get("eventName"))
     if event_id is None or kind not in {"INSERT", "MODIFY", "REMOVE"}:
         return Unusable("not-a-change", "the stream's entry has no id or no known kind", event_id)
     keys = attributes(change.get("Keys"))
     when = change.get("ApproximateCreationDateTime")
-    by, arn = _part(entry, "userIdentity"), _text(entry.get("eventSourceARN")) or ""
+    by, arn = part_of(entry, "userIdentity"), text_of(entry.get("eventSourceARN")) or ""
     return TrustChange(
         event_id=event_id,
-        time=_epoch(when),
+        time=time_of_epoch(when),
         change=kind,
         key=keys.get("pk", ""),
         version=keys.get("version", ""),
         account=arn.split(":")[4] if arn.count(":") >= 5 else None,  # noqa: PLR2004 - an ARN's parts
-        region=_text(entry.get("awsRegion")),
-        by_service=_text(by.get("principalId")) if by.get("type") == "Service" else None,
+        region=text_of(entry.get("awsRegion")),
+        by_service=text_of(by.get("principalId")) if by.get("type") == "Service" else None,
         before=attributes(change.get("OldImage")),
         after=attributes(change.get("NewImage")),
     )
@@ -355,58 +329,58 @@ def access_key_id(value: object) -> str | None:
 
 def _cloudtrail(detail: Mapping[str, Any], envelope: Mapping[str, Any]) -> Observed | Unusable:
     get = detail.get
-    event_id, name = _text(get("eventID")), _text(get("eventName"))
-    source = _text(get("eventSource"))
+    event_id, name = text_of(get("eventID")), text_of(get("eventName"))
+    source = text_of(get("eventSource"))
     if event_id is None or name is None or source is None:
         return Unusable(
             "not-a-cloudtrail-event",
             "it has no id, no name or no source",
-            event_id or _text(envelope.get("id")),
+            event_id or text_of(envelope.get("id")),
         )
-    recipient, account = _text(get("recipientAccountId")), _text(envelope.get("account"))
+    recipient, account = text_of(get("recipientAccountId")), text_of(envelope.get("account"))
     if None not in (recipient, account) and recipient != account:
         return Unusable("another-account", "the event speaks for another account than its own", event_id)
-    when = _time(get("eventTime")) or _time(envelope.get("time"))
+    when = time_of(get("eventTime")) or time_of(envelope.get("time"))
     if when is None:
         return Unusable("no-time", "neither event nor envelope has a time", event_id)
     address = get("sourceIPAddress")
-    ip = _address(address)
+    ip = address_of(address)
     addendum = get("addendum")
-    addendum = addendum if isinstance(addendum, Mapping) else _NOTHING
+    addendum = addendum if isinstance(addendum, Mapping) else NOTHING
     return Observed(
         event_id=event_id,
         source=source.lower().partition(".amazonaws.com")[0],
         name=name,
         time=when,
         account=account or recipient,
-        region=_text(get("awsRegion")) or _text(envelope.get("region")),
-        kind=_text(get("eventType")),
-        category=_text(get("eventCategory")),
-        shared_event_id=_text(get("sharedEventID")),
-        read_only=_flag(get("readOnly")),
-        error_code=_text(get("errorCode")),
-        error_message=_text(get("errorMessage")),
+        region=text_of(get("awsRegion")) or text_of(envelope.get("region")),
+        kind=text_of(get("eventType")),
+        category=text_of(get("eventCategory")),
+        shared_event_id=text_of(get("sharedEventID")),
+        read_only=flag_of(get("readOnly")),
+        error_code=text_of(get("errorCode")),
+        error_message=text_of(get("errorMessage")),
         caller=_caller(get("userIdentity"), detail),
-        request=_Copy().optional(get("requestParameters")),
-        response=_Copy().optional(get("responseElements")),
-        additional=_Copy().optional(get("additionalEventData")),
-        tls=_Copy().optional(get("tlsDetails")),
+        request=Copy().optional(get("requestParameters")),
+        response=Copy().optional(get("responseElements")),
+        additional=Copy().optional(get("additionalEventData")),
+        tls=Copy().optional(get("tlsDetails")),
         resources=_resources(get("resources")),
         source_ip=ip,
-        source_service=_text(address) if ip is None else None,
-        user_agent=_text(get("userAgent")),
-        vpc_endpoint=_text(get("vpcEndpointId")),
-        addendum_reason=_text(addendum.get("reason")),
-        original_event_id=_text(addendum.get("originalEventID")),
-        replay=_text(envelope.get("replay-name")),
+        source_service=text_of(address) if ip is None else None,
+        user_agent=text_of(get("userAgent")),
+        vpc_endpoint=text_of(get("vpcEndpointId")),
+        addendum_reason=text_of(addendum.get("reason")),
+        original_event_id=text_of(addendum.get("originalEventID")),
+        replay=text_of(envelope.get("replay-name")),
     )
 
 
 def _native(detail: Mapping[str, Any], envelope: Mapping[str, Any], kind: str) -> Observed | Unusable:
     event_id, source, when = (
-        _text(envelope.get("id")),
-        _text(envelope.get("source")),
-        _time(envelope.get("time")),
+        text_of(envelope.get("id")),
+        text_of(envelope.get("source")),
+        time_of(envelope.get("time")),
     )
     if event_id is None or source is None or when is None:
         return Unusable("no-id-or-time", "the envelope has no id, source or time", event_id)
@@ -414,13 +388,13 @@ def _native(detail: Mapping[str, Any], envelope: Mapping[str, Any], kind: str) -
     return Observed(
         event_id=event_id,
         source=source,
-        name=_bounded(kind),
+        name=bounded(kind),
         time=when,
-        account=_text(envelope.get("account")),
-        region=_text(envelope.get("region")),
-        request=_Copy().optional(detail),
-        resources=_texts(resources),
-        replay=_text(envelope.get("replay-name")),
+        account=text_of(envelope.get("account")),
+        region=text_of(envelope.get("region")),
+        request=Copy().optional(detail),
+        resources=texts_of(resources),
+        replay=text_of(envelope.get("replay-name")),
     )
 
 
@@ -429,192 +403,37 @@ def _caller(identity: object, detail: Mapping[str, Any]) -> Caller:
         return NOBODY
     get = identity.get
     session = get("sessionContext")
-    session = session if isinstance(session, Mapping) else _NOTHING
-    issuer, web = _part(session, "sessionIssuer"), _part(session, "webIdFederationData")
-    attributes = _part(session, "attributes")
-    kind, arn = _text(get("type")), _text(get("arn"))
+    session = session if isinstance(session, Mapping) else NOTHING
+    issuer, web = part_of(session, "sessionIssuer"), part_of(session, "webIdFederationData")
+    attributes = part_of(session, "attributes")
+    kind, arn = text_of(get("type")), text_of(get("arn"))
     # Some services know the role of a session and not its type.
-    is_role = kind == "AssumedRole" or _text(issuer.get("type")) == "Role"
+    is_role = kind == "AssumedRole" or text_of(issuer.get("type")) == "Role"
     return Caller(
         type=kind,
         arn=arn,
-        account=_text(get("accountId")),
-        principal_id=_text(get("principalId")),
+        account=text_of(get("accountId")),
+        principal_id=text_of(get("principalId")),
         access_key=access_key_id(get("accessKeyId")),
-        user_name=_text(get("userName")),
-        role_arn=_text(issuer.get("arn")) if is_role else None,
+        user_name=text_of(get("userName")),
+        role_arn=text_of(issuer.get("arn")) if is_role else None,
         session_name=arn.rpartition("/")[2] if is_role and arn is not None and "/" in arn else None,
-        source_identity=_text(session.get("sourceIdentity")),
-        invoked_by=_text(get("invokedBy")),
-        identity_provider=_text(get("identityProvider")),
-        issuer_type=_text(issuer.get("type")),
-        federated_provider=_text(web.get("federatedProvider")),
-        from_console=_flag(detail.get("sessionCredentialFromConsole")) is True,
-        mfa=_flag(attributes.get("mfaAuthenticated")),
+        source_identity=text_of(session.get("sourceIdentity")),
+        invoked_by=text_of(get("invokedBy")),
+        identity_provider=text_of(get("identityProvider")),
+        issuer_type=text_of(issuer.get("type")),
+        federated_provider=text_of(web.get("federatedProvider")),
+        from_console=flag_of(detail.get("sessionCredentialFromConsole")) is True,
+        mfa=flag_of(attributes.get("mfaAuthenticated")),
     )
-
-
-class _Copy:
-    """Copies JSON values of one event, bounded and without secrets."""
-
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        self._left = MAX_NODES
-
-    def optional(self, value: object) -> Mapping[str, Any] | None:
-        """Return a copy of an object; ``None`` if it is none."""
-        return self.mapping(value) if isinstance(value, Mapping) else None
-
-    def mapping(self, value: Mapping[Any, Any], depth: int = 0) -> Mapping[str, Any]:
-        """Return a read-only copy of an object."""
-        kept: dict[str, Any] = {}
-        # Last of all what has members of its own: a caller's long list must not push out plain values.
-        nested: list[tuple[str, object]] = []
-        for number, (key, inner) in enumerate(value.items()):
-            if number == MAX_ENTRIES or self._left <= 0 or not isinstance(key, str):
-                break
-            self._left -= 1
-            if key.lower() in SECRETS:
-                continue
-            name = key if len(key) <= MAX_TEXT and key.isprintable() else _bounded(key)
-            if isinstance(inner, str):
-                kept[name] = inner[:MAX_DOCUMENT] if key in DOCUMENTS else _bounded(inner)
-            elif inner is None or isinstance(inner, (bool, int, float)):
-                kept[name] = inner
-            else:
-                nested.append((name, inner))
-        for name, inner in nested:
-            kept[name] = self._value(inner, depth + 1)
-        return MappingProxyType(kept)
-
-    def _value(self, value: object, depth: int) -> Any:  # noqa: ANN401 - a JSON value
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        if isinstance(value, str):
-            return _bounded(value)
-        if depth > MAX_DEPTH:
-            return None
-        if isinstance(value, Mapping):
-            return self.mapping(value, depth)
-        if isinstance(value, list | tuple):
-            kept = []
-            for inner in value[:MAX_ENTRIES]:
-                if self._left <= 0:
-                    break
-                self._left -= 1
-                kept.append(self._value(inner, depth + 1))
-            return tuple(kept)
-        return None
-
-
-def _part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = value.get(name)
-    return found if isinstance(found, Mapping) else _NOTHING
-
-
-def _bounded(text: str) -> str:
-    """Return text that is cut and has only visible characters; what is ordinary stays as it is.
-
-    Others stand as ``⟨1b⟩`` and what was cut off as ``⟨+7⟩``, without a backslash: whoever shows the text
-    escapes it (``display``), and would escape that one again. So that no two texts become one, a bracket
-    of this kind is never left as it is.
-    """
-    if len(text) <= MAX_TEXT and text.isprintable() and "⟨" not in text:
-        return text
-    kept = "".join(one if one.isprintable() and one != "⟨" else f"⟨{ord(one):x}⟩" for one in text[:MAX_TEXT])
-    missing = len(text) - MAX_TEXT
-    return f"{kept}⟨+{missing}⟩" if missing > 0 else kept
-
-
-def _text(value: object) -> str | None:
-    if not isinstance(value, str) or not value:
-        return None
-    return _bounded(value)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        return ()
-    return tuple(text for one in value[:MAX_ENTRIES] if (text := _text(one)) is not None)
 
 
 def _resources(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         return ()
     found = (
-        _text(one.get("ARN")) or _text(one.get("arn"))
+        text_of(one.get("ARN")) or text_of(one.get("arn"))
         for one in value[:MAX_ENTRIES]
         if isinstance(one, Mapping)
     )
     return tuple(arn for arn in found if arn is not None)
-
-
-def _flag(value: object) -> bool | None:
-    """CloudTrail writes truth as a boolean here and as text there."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.lower())
-    return None
-
-
-def _address(value: object) -> str | None:
-    """Return an address as such; over a tenth of real events hold a service's name instead."""
-    # The longest address, IPv4 in IPv6, has 45 characters; no zone is ever logged.
-    if not isinstance(value, str) or len(value) > 45 or "%" in value:  # noqa: PLR2004 - see above
-        return None
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        return None
-
-
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str) or len(value) > 40:  # noqa: PLR2004 - an ISO time with all there can be
-        return None
-    try:
-        when = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    # Before AWS, or so late that no window of time fits behind it.
-    if not 2000 <= when.year <= 9000:  # noqa: PLR2004 - see above
-        return None
-    # A time without a zone is CloudTrail's own, which is UTC.
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-
-
-def _epoch(value: object) -> datetime:
-    # Bounded as every other time is; a stream's entries are never without one.
-    if not isinstance(value, int | float) or not 946_684_800 <= value <= 221_845_392_000:  # noqa: PLR2004 - the years 2000 to 9000
-        return _EPOCH
-    return datetime.fromtimestamp(float(value), UTC)
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def attributes(image: object) -> Mapping[str, str]:
-    """Return the attributes of a DynamoDB image as texts; what is long or no text is its SHA-256.
-
-    So a change that is not shown is still a change.
-    """
-    if not isinstance(image, Mapping):
-        return _NOTHING
-    found: dict[str, str] = {}
-    for name, typed in islice(image.items(), MAX_ENTRIES):
-        if isinstance(name, str) and isinstance(typed, Mapping):
-            value = typed.get("S", typed.get("N"))
-            if not isinstance(value, str) or len(value) > MAX_TEXT:
-                value = _digest(typed)
-            if value:
-                found[_bounded(name)] = _bounded(value)
-    return MappingProxyType(found)
-
-
-def _digest(value: object) -> str:
-    try:
-        return sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-    except (ValueError, TypeError, RecursionError):
-        # Nested deeper than anything that DynamoDB takes.
-        return "unreadable"

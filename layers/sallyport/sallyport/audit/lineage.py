@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from sallyport.audit.account_ids import account_in
 from sallyport.audit.events import Observed, RecordEvent, access_key_id
 
 # STS's own limit (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
@@ -144,7 +145,7 @@ def edges_of_record(record: RecordEvent) -> tuple[Edge, ...]:
             source_identity=record.source_identity,
             tags=_tags(grant.get("tags")) if isinstance(grant, Mapping) else (),
             address=record.source_ip,
-            account=_account_of(record.role_arn) or record.account,
+            account=account_in(record.role_arn) or record.account,
             region=record.issued_region or record.region,
             exchange_id=corrected if isinstance(corrected, str) and corrected else record.record_id,
             outcome=record.outcome or None,
@@ -197,7 +198,7 @@ def _has_a_part(event: Observed, answer: Mapping[str, Any]) -> bool:
     role = _text(answer.get("roleArn")) or event.text("requestParameters.roleArn")
     # AssumeRoot names an account where the others name a role.
     target = event.text("requestParameters.targetPrincipal")
-    parties = {event.caller.account, _account_of(role), _account_of(target), target}
+    parties = {event.caller.account, account_in(role), account_in(target), target}
     return event.account is not None and event.account in parties
 
 
@@ -223,7 +224,7 @@ def _edge(event: Observed, answer: Mapping[str, Any], child: str) -> Edge:
         tags=_tags(event.value("requestParameters.tags"))
         or _tags(event.value("requestParameters.principalTags")),
         address=event.source_ip,
-        account=_account_of(role) or event.account,
+        account=account_in(role) or event.account,
         region=event.region,
         event_ids=(event.event_id,),
         occurrence=event.occurrence,
@@ -270,11 +271,6 @@ def _tags(value: object) -> tuple[tuple[str, str], ...]:
         pairs = [(one.get("key"), one.get("value")) for one in value if isinstance(one, Mapping)]
     found = {key: tag for key, tag in pairs if isinstance(key, str) and key and isinstance(tag, str)}
     return tuple(sorted(found.items())[:MAX_TAGS])
-
-
-def _account_of(arn: str | None) -> str | None:
-    parts = arn.split(":") if arn is not None else []
-    return parts[4] if len(parts) > 5 and parts[4] else None  # noqa: PLR2004 - an ARN's parts
 
 
 def _text(value: object) -> str | None:

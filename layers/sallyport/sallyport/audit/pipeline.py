@@ -171,7 +171,8 @@ class Pipeline:
         as_of = now if again else min(now, event.time)
         failed: list[str] = []
         due: list[datetime] = []
-        for said in ports.evaluate(event, ports.context(as_of)):
+        # The worst first: whoever makes telling of one fail, by closing a queue say, has not silenced it.
+        for said in sorted(ports.evaluate(event, ports.context(as_of)), key=_by_severity):
             if isinstance(said, Finding):
                 ports.found(said)
                 continue
@@ -181,6 +182,10 @@ class Pipeline:
             elif said.again_at is not None:
                 due.append(said.again_at if said.again_at > now else now + (said.again_at - event.time))
         return failed, min(due, default=None)
+
+
+def _by_severity(said: Finding | CannotTell) -> int:
+    return -said.severity if isinstance(said, Finding) else 1
 
 
 _KINDS: Final[Mapping[str, Kind]] = {kind: kind for kind in _READERS}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
+from sallyport.audit.account_ids import is_account_id
 from sallyport.audit.finding import Severity, safe
 from sallyport.audit.policy_conditions import Clause, Family, Test, read_test
 from sallyport.audit.weakness import Change, PathOfChange, Verdict, Weakness
@@ -195,13 +196,13 @@ _UNKNOWN: Final = Test(operator="", key="", name="", family=Family.UNKNOWN)
 
 def account_of(principal: str) -> str:
     """Return the account of an AWS principal, or an empty text if it has none of the known forms."""
-    if len(principal) == 12 and principal.isascii() and principal.isdigit():  # noqa: PLR2004 - an account id
+    if is_account_id(principal):
         return principal
     parts = principal.split(":", 5)
     if len(parts) != 6 or parts[0] != "arn" or parts[2] not in ("iam", "sts") or parts[3]:  # noqa: PLR2004 - an ARN
         return ""
     account = parts[4]
-    return account if len(account) == 12 and account.isascii() and account.isdigit() else ""  # noqa: PLR2004 - an account has 12 digits
+    return account if is_account_id(account) else ""
 
 
 def is_whole_account(principal: str) -> bool:

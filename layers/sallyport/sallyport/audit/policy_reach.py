@@ -13,6 +13,7 @@ from enum import IntEnum
 from ipaddress import ip_network
 from typing import Final
 
+from sallyport.audit.account_ids import is_account_id
 from sallyport.audit.policy_conditions import Clause, Family, Test
 from sallyport.audit.weakness import Verdict
 from sallyport.trust.wildcards import literal_prefix
@@ -141,7 +142,7 @@ def arn_fits(value: str, *, in_parts: bool = False) -> Reach:
         # Without an account in it (an S3 bucket's ARN has none) it could be anybody's.
         return Reach.NOBODY if value.split(":")[_ACCOUNT] else Reach.UNKNOWN
     parts = value.split(":", _COLONS)
-    if len(parts) > _ACCOUNT and len(parts[_ACCOUNT]) == 12 and parts[_ACCOUNT].isdigit():  # noqa: PLR2004 - an account has 12 digits
+    if len(parts) > _ACCOUNT and is_account_id(parts[_ACCOUNT]):
         # An asterisk before it may stretch over colons, but for the operators for ARNs.
         return Reach.NOBODY if in_parts else Reach.UNKNOWN
     return Reach.SOMEBODY

@@ -1,4 +1,4 @@
-"""Which rules want to see an event: the rules' selectors, asked in the audit and at a desk.
+"""Which rules want to see an event: their selectors, asked by the audit and by whoever replays a trail.
 
 Pure. The event patterns are made of the same selectors (``derive``). Rules are found by service and name of
 the call, so that an event costs what the few rules cost that are for it.

@@ -3,7 +3,8 @@
 Pure but for its ports.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -59,7 +60,7 @@ class Standing:
         for part, finding in found:
             by_part[part][finding.id] = finding
         ended = 0
-        failed: list[UnavailableError] = []
+        failed = _Failures()
         for part, findings in by_part.items():
             now = frozenset(findings)
             before = self._open.ids(part)
@@ -67,18 +68,35 @@ class Standing:
             if now - before:
                 self._open.add(part, now - before)
             for finding in findings.values():
-                try:
+                with failed.gathered():
                     self._telling.found(finding)
-                except UnavailableError as error:
-                    failed.append(error)
-                    if len(failed) >= MAX_FAILURES:
-                        raise
-            gone = before - now
-            for finding_id in sorted(gone):
-                self._telling.ended(finding_id, at)
+            gone: set[str] = set()
+            for finding_id in sorted(before - now):
+                with failed.gathered():
+                    self._telling.ended(finding_id, at)
+                    gone.add(finding_id)
             if gone:
-                self._open.remove(part, gone)
+                self._open.remove(part, frozenset(gone))
             ended += len(gone)
-        if failed:
-            raise failed[0]
+        failed.end()
         return Told(sum(map(len, by_part.values())), ended)
+
+
+class _Failures:
+    """What failed, so that it keeps nothing else from being told; too much of it is the end."""
+
+    def __init__(self) -> None:
+        self._errors: list[UnavailableError] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        try:
+            yield
+        except UnavailableError as error:
+            self._errors.append(error)
+            if len(self._errors) >= MAX_FAILURES:
+                raise
+
+    def end(self) -> None:
+        if self._errors:
+            raise self._errors[0]

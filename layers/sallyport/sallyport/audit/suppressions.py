@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from sallyport.audit.account_ids import is_account_id
 from sallyport.audit.display import display
 from sallyport.audit.finding import Finding, Severity
 from sallyport.audit.posture_codes import CODES, POOL_CODES, RULE_PREFIX
@@ -115,9 +116,7 @@ def _entry(entry: Any, *, rules: Mapping[str, Rule], today: date) -> Suppression
     if not isinstance(about, list) or len(about) > MAX_ABOUT or not all(map(_is_text, about)):
         problems.append(f"about is a list of at most {MAX_ABOUT} patterns")
     account = entry.get("account")
-    if "account" in entry and not (
-        isinstance(account, str) and len(account) == 12 and account.isascii() and account.isdecimal()  # noqa: PLR2004 - an account has 12 digits
-    ):
+    if "account" in entry and not is_account_id(account):
         problems.append("account has twelve digits")
     if problems:
         return problems

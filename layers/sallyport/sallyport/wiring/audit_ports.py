@@ -190,7 +190,11 @@ class _Estate:
             exchange_role_ids=frozenset(one.exchange_role_ids),
             managed_roles=one.managed_roles,
             # ARNs, whole and in part (functions), addresses (queues) and names with a path (log groups).
-            own_resources=(f"*:{one.stack}-*", f"*/{one.stack}-*", f"{one.stack}-*"),
+            # The API alone is named by an id, also in a path.
+            own_resources=(
+                *(f"*:{one.stack}-*", f"*/{one.stack}-*", f"{one.stack}-*"),
+                *(one.api, f"*/restapis/{one.api}", f"*/restapis/{one.api}/*"),
+            ),
             accounts=accounts,
             web_identities=audiences,
             learning_until=self._history.began(self._clock()) + LEARNING,

@@ -162,7 +162,7 @@ def test_a_replaced_refresh_token_that_cannot_be_kept_is_said(pool: Pool, tmp_pa
         (200, {"id_token": ["x"]}, "local", "openid"),
     ],
 )
-def test_whatever_the_pool_says_ends_in_a_sentence(  # noqa: PLR0913, PLR0917
+def test_whatever_the_pool_says_ends_in_a_sentence(  # noqa: PLR0913, PLR0917 - columns of a table
     pool: Pool, tmp_path: Path, status: int, document: Any, kind: str, word: str
 ) -> None:
     (tmp_path / "refresh").write_text("refresh-1")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Literal
 
+from sallyport.audit.account_ids import account_in
 from sallyport.audit.events import Observed, RecordEvent, access_key_id
 from sallyport.audit.finding import Resource, Severity, window_of
 from sallyport.audit.rules.context import GRACE, Context
@@ -17,7 +18,6 @@ from sallyport.audit.rules.rule import (
     Unclear,
     Verdict,
     Where,
-    account_of,
     caller_evidence,
     key_resource,
     role_resource,
@@ -211,7 +211,7 @@ def _unexplained(event: Observed, role: str, reason: str, more: dict[str, object
         | {"role": role, "session name": name, "session key": key}
         | (more or {}),
         resources=(*role_resource(role), *key_resource(key)),
-        account=account_of(role),
+        account=account_in(role),
     )
 
 
@@ -226,7 +226,7 @@ def _record_without_session(record: RecordEvent, context: Context) -> Verdict:
     if context.now < due:
         return Unclear("event-may-come", due)
     return Match(
-        about=(record.issued_region or "", account_of(record.role_arn) or ""),
+        about=(record.issued_region or "", account_in(record.role_arn) or ""),
         why="The exchange recorded a session, and CloudTrail never showed it being made.",
         evidence={
             "exchange": record.record_id,

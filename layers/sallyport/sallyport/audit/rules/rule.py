@@ -187,14 +187,6 @@ def learning(event: Observed, context: Context) -> dict[str, Any]:
     return {"severity": Severity.INFORMATIONAL, "subdued": f"learning until {until.isoformat()}"}
 
 
-def account_of(arn: str | None) -> str | None:
-    """Return the account in an ARN, if it has one."""
-    parts = (arn or "").split(":", 5)
-    if len(parts) != 6:  # noqa: PLR2004 - an ARN's parts
-        return None
-    return parts[4] if len(parts[4]) == 12 and parts[4].isascii() and parts[4].isdecimal() else None  # noqa: PLR2004 - an account has 12 digits
-
-
 def role_asked_for(event: Observed) -> str | None:
     """Return the role that a call is about: as it asks, or as CloudTrail lists it."""
     return next(iter(roles_named(event)), None)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from sallyport.audit.account_ids import account_in
 from sallyport.audit.events import Observed
 from sallyport.audit.finding import Severity, window_of
 from sallyport.audit.rules.context import Context
@@ -15,7 +16,6 @@ from sallyport.audit.rules.rule import (
     Selector,
     Unclear,
     Verdict,
-    account_of,
     caller_evidence,
     is_new,
     key_resource,
@@ -146,7 +146,7 @@ def _broken_chain(event: Observed, context: Context) -> Verdict:
         return NO_MATCH
     if role is None or caller.role_arn is None:
         return Unclear("no-role")
-    crosses = account_of(role) != caller.account
+    crosses = account_in(role) != caller.account
     if not crosses and not is_new(event, context, "chain", f"{caller.role_arn} {role}"):
         return NO_MATCH
     return Match(

@@ -203,8 +203,9 @@ RULES: Final = (
             "it does; this change has none, or contradicts it."
         ),
         first=(
-            "Apply the trust file from your repository (`sallyport trust apply --rebuild`), then find who "
-            "can write the table: `TrustWriters`, and the roles' own policies."
+            "Apply the trust file from your repository (`sallyport trust apply FILE --rebuild "
+            "--allow-widening`), then find who can write the table: `TrustWriters`, and the roles' own "
+            "policies."
         ),
         remedy="Set the parameter `TrustWriters`, so that nobody but the operators' roles can write.",
         references=("https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-overview.html",),
