@@ -20,9 +20,9 @@ INDEXES: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
 }
 
 # What a million costs in dollars in US East (N. Virginia), without the free tier. The figures are those that
-# third parties reported in 2025 and 2026 (DynamoDB on demand, EventBridge's custom events, where those of AWS's
-# services are free, and SNS) or that have long been commonly known (SQS, Lambda on arm64, a GB of logs). They
-# were not compared with AWS's own pages, which decide: https://aws.amazon.com/<service>/pricing/.
+# third parties reported in 2025 and 2026 (DynamoDB on demand, EventBridge's custom events, where those of
+# AWS's services are free, and SNS) or that have long been commonly known (SQS, Lambda on arm64, a GB of
+# logs). They were not compared with AWS's pages, which decide: https://aws.amazon.com/<service>/pricing/.
 PRICES_OF: Final = "us-east-1, as reported by third parties in 2025 and 2026"
 DOLLARS_PER_MILLION: Final = {
     "read units": 0.125,

@@ -134,7 +134,7 @@ def end_of(cloud: AuditCloud) -> End:
         imported=dict(cloud.hub.findings),
         taken=cloud.counts(),
         aside=Counter(cloud.dead),
-        alerts=Counter(one["Message"].rpartition("Finding: ")[2] for one in cloud.alerts),
+        alerts=Counter(one["Message"].rpartition("findings --id ")[2] for one in cloud.alerts),
         edges=frozenset(cloud.aws.tables["sessions"].items),
     )
 

@@ -88,7 +88,7 @@ def test_a_record_explains_a_session_that_comes_late(audit: LiveAudit) -> None:
 
 
 def test_an_alert_is_plain_text_and_comes_once_however_often_the_event_does(audit: LiveAudit) -> None:
-    hostile = "x\r\nFinding: none\r\n<b>Click</b> \u202e\x1b[2J"
+    hostile = "x\r\nAll of it: none\r\n<b>Click</b> \u202e\x1b[2J"
     one = audit.strangers_session(hostile)
     with audit.impatient(), audit.inbox() as inbox:
         audit.put_events(one, one, one)
@@ -102,7 +102,9 @@ def test_an_alert_is_plain_text_and_comes_once_however_often_the_event_does(audi
     assert len(alert["Subject"]) < 100
     lines = alert["Message"].split("\n")
     assert all(line.isprintable() for line in lines)
-    assert [line for line in lines if line.startswith("Finding: ")] == [f"Finding: {finding['id']}"]
+    assert [line for line in lines if line.startswith("All of it: ")] == [
+        f"All of it: sallyport findings --id {finding['id']}"
+    ]
     assert not {"<", ">"} & {*alert["Message"]}
     assert any(key_of(one) in line for line in lines)
 

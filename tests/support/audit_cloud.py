@@ -64,6 +64,7 @@ def settings(**changes: Any) -> AuditSettings:
         "posture_role": POSTURE_ROLE,
         "alert_topic": TOPIC,
         "alert_from": "HIGH",
+        "pages": "",
         "security_hub": True,
         "has_trail": True,
         "record_days": 400,

@@ -195,7 +195,7 @@ class Inbox:
         while True:
             got = self._queues.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages", [])
             if not got:
-                return [one for one in self._alerts if f"Finding: {finding['id']}" in one["Message"]]
+                return [one for one in self._alerts if f"findings --id {finding['id']}" in one["Message"]]
             self._alerts += [json.loads(one["Body"]) for one in got]
             for one in got:
                 self._queues.delete_message(QueueUrl=self._url, ReceiptHandle=one["ReceiptHandle"])

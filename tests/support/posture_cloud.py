@@ -48,6 +48,7 @@ def settings(**changes: Any) -> PostureSettings:
         "trigger": "",
         "alert_topic": TOPIC,
         "alert_from": "HIGH",
+        "pages": "",
         "security_hub": True,
         "has_trail": True,
         "record_days": 400,

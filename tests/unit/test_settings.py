@@ -57,6 +57,7 @@ GOOD = {
     "SALLYPORT_CREATE_SESSION_ROLE": "arn:aws:iam::111122223333:role/b",
     "SALLYPORT_ALERT_TOPIC": "",
     "SALLYPORT_ALERT_FROM": "HIGH",
+    "SALLYPORT_RUNBOOK_URL": "docs/runbook.md",
     "SALLYPORT_SECURITY_HUB": "false",
     "SALLYPORT_HAS_TRAIL": "true",
     "SALLYPORT_DOMAIN_NAME": "sts.example.com",
@@ -80,6 +81,21 @@ def test_the_audit_s_lists_hold_what_is_in_them() -> None:
     found = AuditSettings.from_env(GOOD)
     assert found.managed_roles == ("arn:aws:iam::*:role/sallyport/*",)
     assert (found.accounts, found.exchange_role_ids) == ((), ("AROAONE", "AROATWO"))
+
+
+@pytest.mark.parametrize(
+    ("runbook", "pages"),
+    [
+        ("https://wiki.example.com/sallyport/docs/runbook.md", "https://wiki.example.com/sallyport/"),
+        ("https://wiki.example.com/our-own-runbook", ""),
+        ("http://wiki.example.com/docs/runbook.md", ""),
+        ("docs/runbook.md", ""),
+        ("", ""),
+    ],
+)
+def test_pages_are_linked_where_the_runbook_is_known_to_stand_beside_them(runbook: str, pages: str) -> None:
+    env = GOOD | {"SALLYPORT_RUNBOOK_URL": runbook}
+    assert AuditSettings.from_env(env).pages == PostureSettings.from_env(env).pages == pages
 
 
 @pytest.mark.parametrize(

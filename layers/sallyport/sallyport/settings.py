@@ -181,6 +181,7 @@ class AuditSettings:
 
     Queues that it receives from are ARNs, as their messages name them; those that it sends to are URLs.
     ``alert_topic`` may be empty. ``exchange_role_ids`` are the unique ids of the exchanges' own roles.
+    ``pages`` is where the operator's copy of the documentation begins, with a slash at its end, or empty.
     """
 
     aws: AwsSettings
@@ -210,6 +211,7 @@ class AuditSettings:
     alert_topic: str
     alert_from: str
     security_hub: bool
+    pages: str
     has_trail: bool
     record_days: int
 
@@ -244,6 +246,7 @@ class AuditSettings:
             alert_topic=env.get("SALLYPORT_ALERT_TOPIC", "").strip(),
             alert_from=_severity(env, "SALLYPORT_ALERT_FROM"),
             security_hub=_flag(env, "SALLYPORT_SECURITY_HUB"),
+            pages=_pages(env),
             has_trail=_flag(env, "SALLYPORT_HAS_TRAIL"),
             record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
         )
@@ -258,7 +261,7 @@ class AuditSettings:
 class PostureSettings:
     """What ``posture`` needs to know.
 
-    ``alert_topic`` and ``trigger`` (the user pools' trigger, an ARN) may be empty.
+    ``alert_topic``, ``pages`` (as for the audit) and ``trigger`` (the user pools' trigger, an ARN) may be empty.
     """
 
     aws: AwsSettings
@@ -275,6 +278,7 @@ class PostureSettings:
     alert_topic: str
     alert_from: str
     security_hub: bool
+    pages: str
     has_trail: bool
     record_days: int
 
@@ -298,6 +302,7 @@ class PostureSettings:
             alert_topic=env.get("SALLYPORT_ALERT_TOPIC", "").strip(),
             alert_from=_severity(env, "SALLYPORT_ALERT_FROM"),
             security_hub=_flag(env, "SALLYPORT_SECURITY_HUB"),
+            pages=_pages(env),
             has_trail=_flag(env, "SALLYPORT_HAS_TRAIL"),
             record_days=_positive(env, "SALLYPORT_RECORD_DAYS"),
         )
@@ -325,6 +330,11 @@ class TriggerSettings:
                 "one of SALLYPORT_TAG_MAPPING and SALLYPORT_TAG_MAPPING_FILE must be set, and not both",
             )
         return cls(tag_mapping=mapping, tag_mapping_file=file)
+
+
+def _pages(env: Mapping[str, str]) -> str:
+    base, page, _ = env.get("SALLYPORT_RUNBOOK_URL", "").strip().partition("docs/runbook.md")
+    return base if page and base.startswith("https://") else ""
 
 
 def aws_settings(env: Mapping[str, str]) -> AwsSettings:

@@ -71,6 +71,7 @@ def made(number: int = 1, said: str = "it happened", after: timedelta = timedelt
         resources=(Resource("Other", safe(said)),),
         evidence={"said": safe(said)},
         event_ids=(f"event-{number}",),
+        first="Look.",
         remedy="Mend it.",
         runbook="docs/findings.md#rule",
     )
@@ -91,6 +92,19 @@ def test_an_alert_is_plain_text_whatever_somebody_wrote(said: str) -> None:
     assert not {"<", ">"} & {*body}
     # Nobody forges a line: there are as many as for a word.
     assert body.count("\n") == text(made()).count("\n")
+
+
+def test_an_alert_says_what_to_do_and_where_to_go_on() -> None:
+    one = made(after=timedelta(minutes=5))
+    lines = text(replace(one, first_event=NOON, count=2), "https://wiki.example.com/").split("\n")
+    assert "First: Look." in lines
+    assert "Then: Mend it." in lines
+    assert "Runbook: https://wiki.example.com/docs/findings.md#rule" in lines
+    assert f"When: {NOON:%Y-%m-%d} 12:00:00 UTC to {NOON:%Y-%m-%d} 12:05:00 UTC, 2 event(s)" in lines
+    assert lines[-1] == f"All of it: sallyport findings --id {one.id}"
+    plain = text(replace(one, first="")).split("\n")
+    assert {"What to do: Mend it.", "Runbook: docs/findings.md#rule"} <= {*plain}
+    assert f"When: {NOON:%Y-%m-%d} 12:05:00 UTC, 1 event(s)" in plain, "one time is said once"
 
 
 def test_an_alert_goes_to_its_topic_and_a_refusal_is_no_success() -> None:

@@ -1,5 +1,6 @@
 """Alerts by SNS: plain text, a screenful, nothing in it that a mail program could take for markup."""
 
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -16,11 +17,15 @@ MAX_TEXT: Final = 8_000
 
 
 class Alerts:
-    """Publishes findings to one topic."""
+    """Publishes findings to one topic.
 
-    def __init__(self, service: SignedService, topic: str) -> None:
+    ``pages`` is where the documentation can be read, with a slash at its end; empty if nowhere.
+    """
+
+    def __init__(self, service: SignedService, topic: str, pages: str = "") -> None:
         self._service = service
         self._topic = topic
+        self._pages = pages
 
     def __call__(self, finding: Finding) -> None:
         """Tell of a finding.
@@ -33,7 +38,7 @@ class Alerts:
             "Version": API_VERSION,
             "TopicArn": self._topic,
             "Subject": subject(finding),
-            "Message": text(finding),
+            "Message": text(finding, self._pages),
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
         response = self._service.post("/", headers, urlencode(form).encode())
@@ -50,25 +55,31 @@ def subject(finding: Finding) -> str:
     return line.encode("ascii", "replace").decode()[:MAX_SUBJECT]
 
 
-def text(finding: Finding) -> str:
+def text(finding: Finding, pages: str = "") -> str:
     """Return a finding as plain text. Its values are harmless already and pass ``display`` once more."""
-    times = f"{finding.first_event.isoformat()} to {finding.last_event.isoformat()}"
+    times = dict.fromkeys(map(_when, (finding.first_event, finding.last_event)))
     lines = [
         f"{finding.severity.name}: {finding.title}",
         "",
         finding.description,
         "",
+        *([f"First: {finding.first}"] if finding.first else []),
+        f"Then: {finding.remedy}" if finding.first else f"What to do: {finding.remedy}",
+        f"Runbook: {pages}{finding.runbook}",
+        "",
         f"Rule: {finding.rule_id}",
         f"Account: {finding.account}   Region: {finding.region}",
-        f"When: {times}, {finding.count} event(s)",
+        f"When: {' to '.join(times)}, {finding.count} event(s)",
         *(f"{one.type}: {one.id}" for one in finding.resources),
         "",
         *(f"{name}: {value}" for name, value in finding.evidence.items()),
         "",
-        f"What to do: {finding.remedy}",
-        f"Runbook: {finding.runbook}",
-        f"Finding: {finding.id}",
+        f"All of it: sallyport findings --id {finding.id}",
     ]
     # Markup was escaped when the finding was made; here a newline in a value would forge a line.
     shown = (display(line, limit=MAX_TEXT, markup=False).replace("\\\\", "\\") for line in lines)
     return "\n".join(shown)[:MAX_TEXT]
+
+
+def _when(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -108,6 +108,7 @@ def _finding(
         )[:MAX_RESOURCES],
         evidence=bounded_evidence(match.evidence),
         event_ids=(safe(_occurrence(event), 128),),
+        first=rule.first,
         remedy=rule.remedy,
         runbook=rule.runbook,
         references=rule.references,

@@ -71,6 +71,8 @@ class Finding:
     resources: tuple[Resource, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     event_ids: tuple[str, ...] = ()
+    # What to do at once; ``remedy`` ends the cause.
+    first: str = ""
     remedy: str = ""
     runbook: str = ""
     references: tuple[str, ...] = ()
@@ -206,6 +208,7 @@ def to_json(finding: Finding) -> dict[str, Any]:
         "resources": [{"type": one.type, "id": one.id} for one in finding.resources],
         "evidence": dict(finding.evidence),
         "event_ids": list(finding.event_ids),
+        "first": finding.first,
         "remedy": finding.remedy,
         "runbook": finding.runbook,
         "references": list(finding.references),
@@ -237,6 +240,7 @@ def from_json(value: Mapping[str, Any]) -> Finding:
         resources=tuple(Resource(one["type"], one["id"]) for one in value["resources"]),
         evidence=MappingProxyType(dict(value["evidence"])),
         event_ids=tuple(value["event_ids"]),
+        first=value["first"],
         remedy=value["remedy"],
         runbook=value["runbook"],
         references=tuple(value["references"]),

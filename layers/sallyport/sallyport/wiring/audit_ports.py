@@ -128,7 +128,9 @@ def telling_ports(
         ),
         report=report,
         state=state,
-        alert=Alerts(aws.service("sns", LIMITS), settings.alert_topic) if settings.alert_topic else None,
+        alert=Alerts(aws.service("sns", LIMITS), settings.alert_topic, settings.pages)
+        if settings.alert_topic
+        else None,
         alert_from=Severity[settings.alert_from],
         ask_import=imports.ask_import if settings.security_hub else None,
     )
@@ -145,7 +147,9 @@ def import_ports(settings: AuditSettings, aws: Aws, clock: Callable[[], datetime
         state=state,
         send=SecurityHub(
             aws.service("securityhub", IMPORT_LIMITS),
-            lambda finding: to_asff(finding, account=account, region=region, partition=partition),
+            lambda finding: to_asff(
+                finding, account=account, region=region, partition=partition, pages=settings.pages
+            ),
             report.import_refused,
         ),
         keep=Queue(
