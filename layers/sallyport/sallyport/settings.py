@@ -261,7 +261,8 @@ class AuditSettings:
 class PostureSettings:
     """What ``posture`` needs to know.
 
-    ``alert_topic``, ``pages`` (as for the audit) and ``trigger`` (the user pools' trigger, an ARN) may be empty.
+    ``alert_topic``, ``pages`` (as for the audit) and ``trigger`` (the user pools' trigger, an ARN) may be
+    empty.
     """
 
     aws: AwsSettings

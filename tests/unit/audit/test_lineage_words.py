@@ -23,12 +23,12 @@ def told(edge: Edge, *, is_disputed: bool = False) -> dict[str, str]:
     ("edges", "said"),
     [
         ([], "nothing is known"),
-        ([FIRST], "1 session; every one of them goes back to an outside identity"),
+        ([FIRST], "1 session; goes back to an outside identity"),
         ([FIRST, SECOND], "2 sessions; every one of them goes back to an outside identity"),
         ([SECOND], "1 session; the chain is broken or contradicts itself in 1 place"),
         (
             [replace(SECOND, parent="AKIA0000000000000001")],
-            "1 session; not every one of them goes back to an outside identity",
+            "1 session; does not go back to an outside identity",
         ),
     ],
 )

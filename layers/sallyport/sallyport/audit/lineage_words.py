@@ -57,8 +57,10 @@ def verdict(trace: Trace) -> str:
     if trace.gaps:
         return f"{sessions}; the chain is broken or contradicts itself in {_places(len(trace.gaps))}"
     if trace.arrives:
-        return f"{sessions}; every one of them goes back to an outside identity"
-    return f"{sessions}; not every one of them goes back to an outside identity"
+        back = "goes back" if count == 1 else "every one of them goes back"
+        return f"{sessions}; {back} to an outside identity"
+    back = "does not go back" if count == 1 else "not every one of them goes back"
+    return f"{sessions}; {back} to an outside identity"
 
 
 def omission(trace: Trace) -> str | None:

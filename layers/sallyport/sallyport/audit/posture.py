@@ -265,7 +265,7 @@ def as_finding(one: Observation, *, account: str, region: str, at: datetime, loo
         rule_id=rule,
         account=account,
         region=region,
-        title=safe(f"{weakness.code}: {one.resource.id}", 256),
+        title=safe(f"{weakness.code.replace('-', ' ').capitalize()}: {one.resource.id}", 256),
         description=f"{unsure}{weakness.text}",
         severity=weakness.severity,
         dedupe=tuple(dict.fromkeys(filter(None, (one.resource.id, weakness.subject)))),
