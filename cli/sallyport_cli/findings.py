@@ -1,6 +1,7 @@
 """``sallyport findings``: what the audit has found."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -58,9 +59,17 @@ def findings(  # noqa: PLR0913 - a command has as many arguments as options
     json_: Annotated[
         bool, typer.Option("--json", help="Print JSON, with all that is known of each.")
     ] = False,
+    ocsf: Annotated[
+        bool,
+        typer.Option(
+            "--ocsf", help="Print a Detection Finding of OCSF 1.5 in each line, for a SIEM or a lake."
+        ),
+    ] = False,
 ) -> None:
     """List what the audit has found, newest first, or show all of one finding."""
     with ending(as_json=json_):
+        if ocsf and json_:
+            raise usage("--json and --ocsf are two forms of the same.", "Give one of them.")
         now = datetime.now(UTC)
         start = since_when(since, now)
         if id_ and not (_ID.fullmatch(id_) or _PART.fullmatch(id_)):
@@ -84,9 +93,7 @@ def findings(  # noqa: PLR0913 - a command has as many arguments as options
         client = aws.client("dynamodb")
         if id_:
             one = _one(client, str(table), id_, start, now)
-            if json_:
-                findings_view.as_json([one], left_out=0, unreadable=0)
-            else:
+            if not _as_documents([one], as_json=json_, as_ocsf=ocsf):
                 findings_view.say_one(one, stack)
             return
         found, unreadable = _read(client, str(table), start, now)
@@ -97,10 +104,21 @@ def findings(  # noqa: PLR0913 - a command has as many arguments as options
             and (suppressed or one.finding.suppressed_by is None)
         ]
         left_out = len(found) - len(wanted)
-        if json_:
-            findings_view.as_json(wanted, left_out=left_out, unreadable=unreadable)
-            return
-        say_findings(wanted, start, left_out=left_out, unreadable=unreadable)
+        if not _as_documents(wanted, left_out=left_out, unreadable=unreadable, as_json=json_, as_ocsf=ocsf):
+            say_findings(wanted, start, left_out=left_out, unreadable=unreadable)
+
+
+def _as_documents(
+    found: "list[Kept]", *, left_out: int = 0, unreadable: int = 0, as_json: bool, as_ocsf: bool
+) -> bool:
+    """Print findings for programs, if that is asked for."""
+    if as_json:
+        findings_view.as_json(found, left_out=left_out, unreadable=unreadable)
+    if as_ocsf:
+        findings_view.as_ocsf(found)
+        if unreadable:
+            say(f"{unreadable} item(s) of the table cannot be read and are left out.", stream=sys.stderr)
+    return as_json or as_ocsf
 
 
 def since_when(text: str, now: datetime) -> datetime:

@@ -1,10 +1,12 @@
 """Findings as they are printed: a list of them, or a single one with everything that is known."""
 
+import json
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from sallyport_cli.explain import EXCHANGE_ID
@@ -42,6 +44,14 @@ def as_json(found: "Sequence[Kept]", *, left_out: int, unreadable: int) -> None:
             "unreadable": unreadable,
         }
     )
+
+
+def as_ocsf(found: "Sequence[Kept]") -> None:
+    """Print findings as Detection Findings of OCSF, a JSON document in each line."""
+    from sallyport.audit.ocsf import to_ocsf  # noqa: PLC0415 - not for --help
+
+    for one in found:
+        sys.stdout.write(json.dumps(to_ocsf(one.finding, version=version("sallyport"))) + "\n")
 
 
 def say_list(found: "Sequence[Kept]") -> None:

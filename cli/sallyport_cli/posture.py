@@ -14,8 +14,8 @@ from sallyport_cli.output import progress, say, say_json, shown, waiting
 if TYPE_CHECKING:
     from sallyport.adapters.account import Organization
     from sallyport.audit.finding import Severity
-    from sallyport.audit.posture import Inventory, Posture
-    from sallyport.audit.trust_policy import Surroundings
+    from sallyport.audit.posture.scan import Inventory, Posture
+    from sallyport.audit.trust_policy.examine import Surroundings
     from sallyport.audit.weakness import Observation
     from sallyport_cli.aws import Aws
     from sallyport_cli.trust_table import Items
@@ -101,7 +101,7 @@ def posture(  # noqa: PLR0913 - a command has as many arguments as options
     "cannot tell": neither is a pass.
     """
     with ending(as_json=json_):
-        from sallyport.audit.posture import scan  # noqa: PLC0415 - not for --help
+        from sallyport.audit.posture.scan import scan  # noqa: PLC0415 - not for --help
         from sallyport_cli.aws import Aws  # noqa: PLC0415 - loads boto3
 
         aws = Aws()
@@ -175,8 +175,8 @@ def _organization(aws: "Aws", organization: str, accounts: Iterable[str]) -> "Or
 def _surroundings(
     items: "Items", known: "Organization", account: str, *, assume_role: str, create_session: str
 ) -> "Surroundings":
-    from sallyport.audit.trust_managed import FunctionRoles, managed_roles  # noqa: PLC0415 - not for --help
-    from sallyport.audit.trust_policy import Surroundings  # noqa: PLC0415 - the same
+    from sallyport.audit.trust_policy.examine import Surroundings  # noqa: PLC0415 - the same
+    from sallyport.audit.trust_policy.managed import FunctionRoles, managed_roles  # noqa: PLC0415 - not for --help
 
     functions = FunctionRoles(assume_role=assume_role, create_session=create_session)
     return Surroundings(
@@ -188,7 +188,7 @@ def _surroundings(
 
 def _inventory(aws: "Aws", account: str, items: "Items", trigger: str | None) -> "Inventory":
     from sallyport.adapters.account import read_keys, read_roles  # noqa: PLC0415 - loads boto3
-    from sallyport.audit.posture import Inventory  # noqa: PLC0415 - not for --help
+    from sallyport.audit.posture.scan import Inventory  # noqa: PLC0415 - not for --help
     from sallyport_cli.posture_reading import reading  # noqa: PLC0415 - loads boto3
 
     iam = aws.client("iam")

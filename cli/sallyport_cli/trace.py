@@ -68,7 +68,7 @@ def trace(  # noqa: PLR0913 - one argument for each option
     missing.
     """
     with ending(as_json=json_):
-        from sallyport.audit.lineage_tree import to_json, tree  # noqa: PLC0415 - only for this command
+        from sallyport.audit.lineage.tree import to_json, tree  # noqa: PLC0415 - only for this command
         from sallyport_cli.trace_view import lines  # noqa: PLC0415 - the same
 
         if stack:
@@ -91,7 +91,7 @@ def trace(  # noqa: PLR0913 - one argument for each option
                 more={"notes": list(found.notes)},
             )
         if html is not None:
-            from sallyport.audit.lineage_page import page  # noqa: PLC0415 - only for pages
+            from sallyport.audit.lineage.page import page  # noqa: PLC0415 - only for pages
 
             _write(html, page(known))
         if json_:

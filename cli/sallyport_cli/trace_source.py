@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sallyport.audit.events import Observed, RecordEvent, read_event, read_record
-from sallyport.audit.lineage import Edge, edges_of, edges_of_record
-from sallyport.audit.lineage_items import MAX_EDGES, Index, collect, from_item
+from sallyport.audit.lineage.edges import Edge, edges_of, edges_of_record
+from sallyport.audit.lineage.items import MAX_EDGES, Index, collect, from_item
 from sallyport.audit.publish import DETAIL_TYPE, SOURCE
 from sallyport.errors import SallyportError
 from sallyport_cli.aws import asking

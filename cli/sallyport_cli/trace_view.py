@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 from unicodedata import east_asian_width
 
-from sallyport.audit.lineage_tree import End, Root, Row, Step, Trace
-from sallyport.audit.lineage_words import ENDS, facts, omission, title, verdict
+from sallyport.audit.lineage.tree import End, Root, Row, Step, Trace
+from sallyport.audit.lineage.words import ENDS, facts, omission, title, verdict
 from sallyport_cli.output import NAME_WIDTH, Line, shown
 
 _MAX_BARS: Final = 10

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sallyport.audit.derive import MAX_PATTERN, event_patterns, forwarded_pattern
+from sallyport.audit.event_patterns import MAX_PATTERN, event_patterns, forwarded_pattern
 from sallyport.audit.events import CLOUDTRAIL_DETAIL_TYPES
 from sallyport.audit.rules import RULES
 from tests.contract.test_member_account import GIVEN
@@ -109,7 +109,9 @@ def test_what_is_forwarded_is_what_the_audit_s_rules_look_at() -> None:
     names = {"Forward" + "".join(map(str.capitalize, name.split("-"))) + "Rule": name for name in derived}
     assert set(rules(AWAY)) == set(names)
     for logical, rule in rules(AWAY).items():
-        assert event_pattern(rule) == derived[names[logical]], f"{logical}: see sallyport.audit.derive"
+        assert event_pattern(rule) == derived[names[logical]], (
+            f"{logical}: see sallyport.audit.event_patterns"
+        )
         # Named after the bus, and so after the stack: who disables it changes a part of Sallyport.
         assert rule["Name"] == f"sallyport-events-{names[logical]}"
         assert rule["State"] == WHOLE_STATE

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from sallyport.audit.archive import archive_pattern
-from sallyport.audit.derive import MAX_PATTERN, event_patterns
+from sallyport.audit.event_patterns import MAX_PATTERN, event_patterns
 from sallyport.audit.finding import Severity
 from sallyport.audit.pipeline import Kind
 from sallyport.audit.queries import PREPARED

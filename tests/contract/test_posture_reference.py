@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from sallyport.audit.posture_codes import CODES, POOL_CODES
+from sallyport.audit.posture.codes import CODES, POOL_CODES
 
 ROOT = Path(__file__).parents[2]
 AUDIT = ROOT / "layers/sallyport/sallyport/audit"

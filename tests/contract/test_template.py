@@ -9,7 +9,7 @@ import pytest
 from sallyport.adapters.suppressions_item import KEY as SUPPRESSIONS
 from sallyport.adapters.user_pools import ACTIONS
 from sallyport.audit.asff import MAX_BATCH
-from sallyport.audit.derive import MAX_PATTERN, event_patterns
+from sallyport.audit.event_patterns import MAX_PATTERN, event_patterns
 from sallyport.cognito.load import MAX_VARIABLE_BYTES, read_mapping
 from sallyport.cognito.pool_check import check_pool
 from tests.support.cloudformation import ROOT, event_pattern, load, resolved
@@ -840,7 +840,7 @@ def test_the_rules_let_through_what_the_audit_s_rules_look_at() -> None:
     assert set(EVENT_RULES) == set(titles)
     for name, rule in EVENT_RULES.items():
         pattern = event_pattern(rule)
-        assert pattern == derived[titles[name]], f"{name}: see sallyport.audit.derive"
+        assert pattern == derived[titles[name]], f"{name}: see sallyport.audit.event_patterns"
         assert len(json.dumps(pattern, separators=(",", ":"))) <= MAX_PATTERN
 
 

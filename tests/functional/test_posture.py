@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sallyport.audit.chain import BOUNDS, CHECK_EVERY, MISSED, Way
 from sallyport.audit.finding import Severity
+from sallyport.audit.posture.chain import BOUNDS, CHECK_EVERY, MISSED, Way
 from sallyport.errors import SallyportError, UnavailableError
 from tests.support import trust_policies as t
 from tests.support.audit_cloud import POSTURE_ROLE

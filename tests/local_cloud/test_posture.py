@@ -8,7 +8,7 @@ from local import demo_audit
 from local.cloud import ACCOUNT
 from local.deploy import STACK, client
 from local.steps import World, wait
-from sallyport.audit.chain import BOUNDS, Way
+from sallyport.audit.posture.chain import BOUNDS, Way
 
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/sts.windows.net/0d0af1a2-7c1e-4b6f-9d55-0e6a2f8c4b11/"
 ROLE = "posture-open-to-a-tenant"

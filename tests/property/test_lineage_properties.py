@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sallyport.audit.events import Observed, read_event
-from sallyport.audit.lineage import Edge, Origin, OriginKind, edges_of, join
-from sallyport.audit.lineage_items import collect, from_item, from_json, to_item, to_json
-from sallyport.audit.lineage_page import page
-from sallyport.audit.lineage_tree import End, Root, Step, Trace, tree
-from sallyport.audit.lineage_tree import to_json as trace_to_json
+from sallyport.audit.lineage.edges import Edge, Origin, OriginKind, edges_of, join
+from sallyport.audit.lineage.items import collect, from_item, from_json, to_item, to_json
+from sallyport.audit.lineage.page import page
+from sallyport.audit.lineage.tree import End, Root, Step, Trace, tree
+from sallyport.audit.lineage.tree import to_json as trace_to_json
 from sallyport_cli.trace_view import lines
 from tests.support.fake_sessions import FakeSessions
 from tests.support.lineage_world import abroad, chained, exchanged, roles_anywhere

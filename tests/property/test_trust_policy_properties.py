@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sallyport.audit.trust_policy import OPEN, Surroundings, examine
+from sallyport.audit.trust_policy.examine import OPEN, Surroundings, examine
 from tests.support import iam_simulation as iam
 from tests.support import trust_policies as t
 

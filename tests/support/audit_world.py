@@ -11,7 +11,7 @@ from typing import Any
 
 from sallyport.audit.events import RecordEvent
 from sallyport.audit.rules.context import Context, Estate
-from sallyport.audit.trust_policy import Surroundings
+from sallyport.audit.trust_policy.examine import Surroundings
 from sallyport.errors import UnavailableError
 
 ACCOUNT = "111122223333"

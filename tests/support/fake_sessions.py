@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sallyport.audit.lineage import Edge
-from sallyport.audit.lineage_items import Index, to_item
+from sallyport.audit.lineage.edges import Edge
+from sallyport.audit.lineage.items import Index, to_item
 from sallyport_cli.trace_source import INDEXES
 
 EXPIRES = 1_900_000_000

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sallyport.audit.events import Observed, RecordEvent, read_event, read_record
-from sallyport.audit.lineage import Edge, edges_of, edges_of_record
+from sallyport.audit.lineage.edges import Edge, edges_of, edges_of_record
 from tests.support.audit_world import ACCOUNT, MANAGED_ROLE, MEMBER
 from tests.support.rule_samples.sample import assume, event, exchange, minutes, other_account, record, role
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sallyport.audit.trust_managed import ManagedRole
-from sallyport.audit.trust_policy import NOTHING_KNOWN, Surroundings
+from sallyport.audit.trust_policy.examine import NOTHING_KNOWN, Surroundings
+from sallyport.audit.trust_policy.managed import ManagedRole
 from sallyport.audit.weakness import Verdict
 
 OWN, FRIEND, FOREIGN = "111122223333", "444455556666", "999988887777"

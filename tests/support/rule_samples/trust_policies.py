@@ -2,7 +2,7 @@
 
 import json
 
-from sallyport.audit.trust_policy import NOTHING_KNOWN
+from sallyport.audit.trust_policy.examine import NOTHING_KNOWN
 from tests.support.audit_world import ACCOUNT, ANCHOR, FOREIGN, ISSUER, PROVIDER
 from tests.support.rule_samples.sample import Samples, denied, event, hollow, one, role
 

@@ -8,10 +8,10 @@ from sallyport.adapters.audit_memory import Memory
 from sallyport.adapters.aws import JsonService
 from sallyport.adapters.findings_table import FindingsTable
 from sallyport.adapters.watch import MAX_REGIONS, SEEN_EVERY, OpenFindings, TableWatch
-from sallyport.audit.chain import Way
 from sallyport.audit.finding import ALWAYS, Finding, Severity, finding_id
-from sallyport.audit.looks import read_trust
-from sallyport.audit.trust_managed import FunctionRoles, ManagedRole
+from sallyport.audit.posture.chain import Way
+from sallyport.audit.posture.looks import read_trust
+from sallyport.audit.trust_policy.managed import FunctionRoles, ManagedRole
 from sallyport.settings import AwsSettings
 from sallyport.wiring.clients import Aws
 from tests.support import trust_policies as t

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from sallyport.audit import lineage_items, lineage_tree
 from sallyport.audit.events import Observed, read_event
-from sallyport.audit.lineage import EXCHANGE, MAX_APART, OriginKind, edges_of, join
-from sallyport.audit.lineage_items import Index, collect, from_item, from_json, to_item, to_json
-from sallyport.audit.lineage_tree import End, Root, Step, Trace, tree
+from sallyport.audit.lineage import items as lineage_items
+from sallyport.audit.lineage import tree as lineage_tree
+from sallyport.audit.lineage.edges import EXCHANGE, MAX_APART, OriginKind, edges_of, join
+from sallyport.audit.lineage.items import Index, collect, from_item, from_json, to_item, to_json
+from sallyport.audit.lineage.tree import End, Root, Step, Trace, tree
 from sallyport.errors import SallyportError
 from tests.support.audit_world import ACCOUNT, FOREIGN, MANAGED_ROLE, MEMBER, PROVIDER
 from tests.support.fake_sessions import EXPIRES, FakeSessions

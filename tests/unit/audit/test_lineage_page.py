@@ -9,9 +9,9 @@ from hashlib import sha256
 
 import pytest
 
-from sallyport.audit.lineage import Edge, Origin, OriginKind
-from sallyport.audit.lineage_page import MAX_IN_BOX, MAX_TEXT, page
-from sallyport.audit.lineage_tree import to_json, tree
+from sallyport.audit.lineage.edges import Edge, Origin, OriginKind
+from sallyport.audit.lineage.page import MAX_IN_BOX, MAX_TEXT, page
+from sallyport.audit.lineage.tree import to_json, tree
 from tests.support.audit_world import NOON
 from tests.support.lineage_world import FAR, ISSUED, chained, edges, everything
 from tests.support.page_reader import read_page

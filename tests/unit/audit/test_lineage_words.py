@@ -5,9 +5,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from sallyport.audit.lineage import EXCHANGE, Edge, Origin, OriginKind
-from sallyport.audit.lineage_tree import Step, Trace, tree
-from sallyport.audit.lineage_words import facts, omission, title, verdict, when
+from sallyport.audit.lineage.edges import EXCHANGE, Edge, Origin, OriginKind
+from sallyport.audit.lineage.tree import Step, Trace, tree
+from sallyport.audit.lineage.words import facts, omission, title, verdict, when
 from tests.support.audit_world import NOON
 
 ISSUED, CHAINED = "ASIA0000000000000001", "ASIA0000000000000002"

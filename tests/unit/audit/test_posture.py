@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sallyport.audit import access_keys
 from sallyport.audit.finding import Severity, from_json, merge, to_json
-from sallyport.audit.posture import Inventory, as_finding, scan
+from sallyport.audit.posture import access_keys
+from sallyport.audit.posture.scan import Inventory, as_finding, scan
 from sallyport.audit.suppressions import SuppressionsError, load_suppressions
-from sallyport.audit.trust_managed import FunctionRoles, ManagedRole, managed_roles
-from sallyport.audit.trust_policy import Surroundings
+from sallyport.audit.trust_policy.examine import Surroundings
+from sallyport.audit.trust_policy.managed import FunctionRoles, ManagedRole, managed_roles
 from sallyport.audit.weakness import Observation, Verdict
 from sallyport.cognito.pool_check import PoolProblem
 from sallyport.cognito.pool_check import Severity as PoolSeverity

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sallyport.audit.archive import archive_pattern
-from sallyport.audit.derive import event_patterns
 from sallyport.audit.evaluate import Evaluator
+from sallyport.audit.event_patterns import event_patterns
 from sallyport.audit.events import Observed, read_event
 from sallyport.audit.queries import PREPARED, athena, logs_insights
 from sallyport.audit.rules import RULES

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from sallyport.audit.finding import Severity
-from sallyport.audit.trust_policy import OPEN, Surroundings, examine
+from sallyport.audit.trust_policy.examine import OPEN, Surroundings, examine
 from sallyport.audit.weakness import Change, Verdict, Weakness
 from tests.support import trust_policies as t
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +169,16 @@ def test_on_a_terminal_a_finding_is_a_paragraph_that_says_what_to_do(
     assert "1 item(s) of the table cannot be read" in said
     assert all(len(line) <= 80 for line in lines)
     assert "\x1b" not in said
+
+
+def test_ocsf_is_a_document_in_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(finding(), finding(2))
+    printed = [json.loads(line) for line in shown(monkeypatch, table, "--ocsf").splitlines()]
+    assert [one["class_uid"] for one in printed] == [2004] * 2
+    assert {one["finding_info"]["uid"] for one in printed} == {finding().id, finding(2).id}
+    assert printed[0]["metadata"]["product"]["version"] == version("sallyport")
+    (one,) = shown(monkeypatch, table, "--id", finding().id, "--ocsf").splitlines()
+    assert json.loads(one)["finding_info"]["uid"] == finding().id
 
 
 def test_json_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:

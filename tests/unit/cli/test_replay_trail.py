@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sallyport.audit.derive import event_patterns
+from sallyport.audit.event_patterns import event_patterns
 from sallyport.audit.events import Observed, Unusable, read_event
 from sallyport.audit.rules import RULES
 from sallyport.audit.selection import wanted_by_any

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sallyport.audit import lineage_items
-from sallyport.audit.lineage_tree import tree
+from sallyport.audit.lineage import items as lineage_items
+from sallyport.audit.lineage.tree import tree
 from sallyport_cli import trace_source
 from sallyport_cli.failure import Exit
 from sallyport_cli.trace_view import lines

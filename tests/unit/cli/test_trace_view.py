@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from sallyport.audit.lineage import Edge, Origin, OriginKind
-from sallyport.audit.lineage_tree import MAX_SHOWN, tree
+from sallyport.audit.lineage.edges import Edge, Origin, OriginKind
+from sallyport.audit.lineage.tree import MAX_SHOWN, tree
 from sallyport_cli.trace_view import lines
 from tests.support.audit_world import NOON
 

@@ -10,7 +10,7 @@ from local import demo_audit, trail
 from sallyport.audit.evaluate import evaluate
 from sallyport.audit.events import Observed, read_event
 from sallyport.audit.finding import Finding
-from sallyport.audit.lineage import edges_of
+from sallyport.audit.lineage.edges import edges_of
 from tests.support.audit_world import NOON, context
 from tests.support.world import load_event
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 from botocore.exceptions import ClientError
 
 from sallyport.adapters.reading import Asking, asking, pages
-from sallyport.audit import access_keys
-from sallyport.audit.coverage import Trail
+from sallyport.audit.posture import access_keys
+from sallyport.audit.posture.coverage import Trail
 from sallyport.errors import UnreadableError
 
 PAGE: Final = 1_000

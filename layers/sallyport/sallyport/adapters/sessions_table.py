@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from sallyport.adapters.aws import JsonService
 from sallyport.adapters.tables import ask
-from sallyport.audit.lineage import Edge
-from sallyport.audit.lineage_items import to_item
+from sallyport.audit.lineage.edges import Edge
+from sallyport.audit.lineage.items import to_item
 
 
 class SessionsTable:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sallyport.adapters.audit_memory import Memory
 from sallyport.adapters.tables import Clock, Recent
-from sallyport.audit.chain import MISSED, Way
+from sallyport.audit.posture.chain import MISSED, Way
 
 # Signs of life are looked at every few minutes; who has heard nothing for so long has nothing to compare.
 KEEP: Final = timedelta(days=400)

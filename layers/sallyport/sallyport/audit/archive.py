@@ -14,7 +14,7 @@ def archive_pattern(patterns: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     What is replayed goes to the bus, whose rules look at it again: more does no harm, less would.
 
     Args:
-        patterns: as ``derive.event_patterns`` returns them.
+        patterns: as ``event_patterns.event_patterns`` returns them.
     """
     sources: set[str] = set()
     alternatives: list[dict[str, Any]] = []

@@ -22,7 +22,7 @@ from sallyport.audit.events import (
     read_trust_change,
 )
 from sallyport.audit.finding import CannotTell, Finding
-from sallyport.audit.lineage import Edge, edges_of, edges_of_record
+from sallyport.audit.lineage.edges import Edge, edges_of, edges_of_record
 from sallyport.audit.rules.context import Context
 
 Kind = Literal["record", "event", "trust"]

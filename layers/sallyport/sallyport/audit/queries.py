@@ -1,7 +1,7 @@
 """Queries over CloudTrail's logs: what each rule looks at, and what one access key or person did.
 
-Pure. A rule's queries are made of its selectors, as the event patterns are (``derive``), so that all three
-let through the same. They are made of constants alone: what only a deployment knows stands in them as
+Pure. A rule's queries are made of its selectors, as the event patterns are (``event_patterns``), so that all
+three let through the same. They are made of constants alone: what only a deployment knows stands in them as
 ``${…}``, which CloudFormation fills in from parameters with a strict form, and what only the reader knows is
 an execution parameter, ``?``, which Athena never reads as a part of the query.
 """

@@ -1,7 +1,7 @@
 """Which rules want to see an event: their selectors, asked by the audit and by whoever replays a trail.
 
-Pure. The event patterns are made of the same selectors (``derive``). Rules are found by service and name of
-the call, so that an event costs what the few rules cost that are for it.
+Pure. The event patterns are made of the same selectors (``event_patterns``). Rules are found by service and
+name of the call, so that an event costs what the few rules cost that are for it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

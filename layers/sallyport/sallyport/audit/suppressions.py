@@ -12,7 +12,7 @@ from typing import Any, Final
 from sallyport.audit.account_ids import is_account_id
 from sallyport.audit.display import display
 from sallyport.audit.finding import Finding, Severity
-from sallyport.audit.posture_codes import CODES, POOL_CODES, RULE_PREFIX
+from sallyport.audit.posture.codes import CODES, POOL_CODES, RULE_PREFIX
 from sallyport.audit.rules.rule import Rule
 from sallyport.errors import SallyportError
 from sallyport.trust.wildcards import Pattern, literal_prefix, pattern

@@ -27,14 +27,14 @@ from sallyport.adapters.tables import Recent, TrustTable
 from sallyport.adapters.trust_items import TrustItemsTable
 from sallyport.adapters.watch import TableWatch
 from sallyport.audit.asff import to_asff
-from sallyport.audit.chain import Way
 from sallyport.audit.events import Observed
 from sallyport.audit.finding import Severity
 from sallyport.audit.imports import ImportPorts
 from sallyport.audit.pipeline import Kind, Ports
+from sallyport.audit.posture.chain import Way
 from sallyport.audit.rules.context import Context, Estate
 from sallyport.audit.telling import Telling, TellingPorts
-from sallyport.audit.trust_policy import Surroundings
+from sallyport.audit.trust_policy.examine import Surroundings
 from sallyport.model import OidcAnchor
 from sallyport.settings import AuditSettings, PostureSettings
 from sallyport.wiring.clients import Aws

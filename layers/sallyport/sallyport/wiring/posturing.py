@@ -18,12 +18,20 @@ from sallyport.adapters.http import TimeLimits, Transport, pooled_transport
 from sallyport.adapters.tables import TrustTable
 from sallyport.adapters.user_pools import problems
 from sallyport.adapters.watch import OpenFindings, TableWatch
-from sallyport.audit.chain import Way
-from sallyport.audit.looks import KINDS, AccountLook, AccountPorts, ChainLook, ChainPorts, Look, read_trust
-from sallyport.audit.posture import as_finding
-from sallyport.audit.standing import Standing
+from sallyport.audit.posture.chain import Way
+from sallyport.audit.posture.looks import (
+    KINDS,
+    AccountLook,
+    AccountPorts,
+    ChainLook,
+    ChainPorts,
+    Look,
+    read_trust,
+)
+from sallyport.audit.posture.scan import as_finding
+from sallyport.audit.posture.standing import Standing
 from sallyport.audit.telling import Telling
-from sallyport.audit.trust_managed import FunctionRoles
+from sallyport.audit.trust_policy.managed import FunctionRoles
 from sallyport.errors import SallyportError, UnavailableError
 from sallyport.settings import PostureSettings
 from sallyport.wiring.audit_ports import LIMITS, telling_ports

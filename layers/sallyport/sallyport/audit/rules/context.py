@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 from sallyport.audit.events import Observed, RecordEvent
-from sallyport.audit.trust_policy import NOTHING_KNOWN, Surroundings
+from sallyport.audit.trust_policy.examine import NOTHING_KNOWN, Surroundings
 from sallyport.trust.wildcards import Pattern, pattern
 
 

@@ -16,7 +16,7 @@ from sallyport.audit.rules.rule import (
     caller_evidence,
     role_resource,
 )
-from sallyport.audit.trust_policy import LACKING, examine
+from sallyport.audit.trust_policy.examine import LACKING, examine
 from sallyport.audit.weakness import Weakness
 
 # What CloudTrail writes in the place of what it does not show.

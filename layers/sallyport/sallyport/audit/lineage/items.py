@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sallyport.audit.events import access_key_id
-from sallyport.audit.lineage import Edge, Origin, OriginKind
+from sallyport.audit.lineage.edges import Edge, Origin, OriginKind
 from sallyport.errors import SallyportError
 
 FORMAT: Final = "1"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sallyport.audit.derive import MAX_PATTERN, event_patterns
+from sallyport.audit.event_patterns import MAX_PATTERN, event_patterns
 from sallyport.audit.rules import RULES
 from tests.support.audit_world import ESTATE
 from tests.support.event_patterns import matches

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sallyport.audit import trust_accounts, trust_managed, trust_oidc, trust_saml, trust_services
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_document import Gap, Policy, read_policy
-from sallyport.audit.trust_managed import ManagedRole
+from sallyport.audit.trust_policy import accounts, managed, oidc, saml, services
+from sallyport.audit.trust_policy.document import Gap, Policy, read_policy
+from sallyport.audit.trust_policy.managed import ManagedRole
 from sallyport.audit.weakness import Verdict, Weakness
 
 OPEN: Final = frozenset(
@@ -57,7 +57,7 @@ class Surroundings:
     Attributes:
         org_accounts: the accounts of the own organisation; ``None`` if nobody has said.
         organization: the own organisation's id, ``o-…``; empty if nobody has said.
-        managed: roles that the trust file names, by ARN (``trust_managed.managed_roles`` makes it).
+        managed: roles that the trust file names, by ARN (``managed.managed_roles`` makes it).
     """
 
     org_accounts: Collection[str] | None = None
@@ -83,10 +83,10 @@ def examine(
         surroundings: what else is known.
     """
     policy = read_policy(document)
-    managed = surroundings.managed.get(role)
+    known = surroundings.managed.get(role)
     found: dict[tuple[str, int | None, str], Weakness] = {}
     is_partial = any(gap.code != "condition-unreadable" for gap in policy.gaps)
-    for one in _weaknesses(policy, account, managed, surroundings):
+    for one in _weaknesses(policy, account, known, surroundings):
         unsure = is_partial and one.code in LACKING
         # One statement can be several ways in for the same principal.
         found.setdefault(
@@ -101,21 +101,21 @@ def _worst_first(one: Weakness) -> tuple[int, int, str, str]:
 
 
 def _weaknesses(
-    policy: Policy, account: str, managed: ManagedRole | None, surroundings: Surroundings
+    policy: Policy, account: str, role: ManagedRole | None, surroundings: Surroundings
 ) -> Iterator[Weakness]:
     yield from map(_cannot_tell, policy.gaps)
-    yield from trust_accounts.weaknesses(
+    yield from accounts.weaknesses(
         policy,
         account=account,
         org_accounts=surroundings.org_accounts,
         organization=surroundings.organization,
-        expected=frozenset() if managed is None else managed.principals,
+        expected=frozenset() if role is None else role.principals,
     )
-    yield from trust_oidc.weaknesses(policy, account=account)
-    yield from trust_saml.weaknesses(policy, account=account)
-    yield from trust_services.weaknesses(policy, account=account, org_accounts=surroundings.org_accounts)
-    if managed is not None:
-        yield from trust_managed.weaknesses(policy, managed)
+    yield from oidc.weaknesses(policy, account=account)
+    yield from saml.weaknesses(policy, account=account)
+    yield from services.weaknesses(policy, account=account, org_accounts=surroundings.org_accounts)
+    if role is not None:
+        yield from managed.weaknesses(policy, role)
 
 
 def _cannot_tell(gap: Gap) -> Weakness:

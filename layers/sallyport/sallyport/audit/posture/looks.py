@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from sallyport.audit import access_keys, chain, coverage
-from sallyport.audit.chain import Way, silence
-from sallyport.audit.coverage import Sight, Trail, blind_spots
-from sallyport.audit.policy_document import account_of
-from sallyport.audit.posture import Inventory, not_looked_at, scan
-from sallyport.audit.trust_managed import FunctionRoles, ManagedRole, managed_roles
-from sallyport.audit.trust_policy import Surroundings
+from sallyport.audit.posture import access_keys, chain, coverage
+from sallyport.audit.posture.chain import Way, silence
+from sallyport.audit.posture.coverage import Sight, Trail, blind_spots
+from sallyport.audit.posture.scan import Inventory, not_looked_at, scan
+from sallyport.audit.trust_policy.document import account_of
+from sallyport.audit.trust_policy.examine import Surroundings
+from sallyport.audit.trust_policy.managed import FunctionRoles, ManagedRole, managed_roles
 from sallyport.audit.weakness import Observation
 from sallyport.cognito.pool_check import PoolProblem
 from sallyport.errors import UnreadableError

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from sallyport.audit.account_ids import is_account_id
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_conditions import Clause, Family, Test, read_test
+from sallyport.audit.trust_policy.conditions import Clause, Family, Test, read_test
 from sallyport.audit.weakness import Change, PathOfChange, Verdict, Weakness
 from sallyport.model import JsonValue
 from sallyport.proof.strict_json import parse_object

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_document import (
+from sallyport.audit.trust_policy.accounts import EXTERNAL_ID, is_among, without_external_id
+from sallyport.audit.trust_policy.document import (
     ANYBODY,
     ASSUME_ROLE,
     SAML,
@@ -22,9 +23,8 @@ from sallyport.audit.policy_document import (
     equals,
     is_whole_account,
 )
-from sallyport.audit.policy_reach import Reach, reach
-from sallyport.audit.trust_accounts import EXTERNAL_ID, is_among, without_external_id
-from sallyport.audit.trust_oidc import issuer_of
+from sallyport.audit.trust_policy.oidc import issuer_of
+from sallyport.audit.trust_policy.reach import Reach, reach
 from sallyport.audit.weakness import Verdict, Weakness
 from sallyport.model import Effect, Issuance
 

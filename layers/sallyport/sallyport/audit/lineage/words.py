@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from sallyport.audit.lineage import EXCHANGE, Edge
-from sallyport.audit.lineage_tree import End, Step, Trace
+from sallyport.audit.lineage.edges import EXCHANGE, Edge
+from sallyport.audit.lineage.tree import End, Step, Trace
 
 ENDS: Final = {
     End.OUTSIDE: "outside identity",

@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from sallyport.audit.account_ids import is_account_id
-from sallyport.audit.policy_conditions import Clause, Family, Test
+from sallyport.audit.trust_policy.conditions import Clause, Family, Test
 from sallyport.audit.weakness import Verdict
 from sallyport.trust.wildcards import literal_prefix
 

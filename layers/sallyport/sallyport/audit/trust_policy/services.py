@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from sallyport.audit.finding import Severity
-from sallyport.audit.policy_conditions import Family, Test
-from sallyport.audit.policy_document import (
+from sallyport.audit.trust_policy.conditions import Family, Test
+from sallyport.audit.trust_policy.document import (
     ASSUME_ROLE,
     SET_SOURCE_IDENTITY,
     TAG_SESSION,
@@ -17,7 +17,7 @@ from sallyport.audit.policy_document import (
     Way,
     equals,
 )
-from sallyport.audit.policy_reach import (
+from sallyport.audit.trust_policy.reach import (
     CERTIFICATE_TAG,
     Reach,
     account_fits,

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sallyport.audit.events import access_key_id
-from sallyport.audit.lineage import Edge, Origin, join, order
-from sallyport.audit.lineage_items import to_json as edge_to_json
+from sallyport.audit.lineage.edges import Edge, Origin, join, order
+from sallyport.audit.lineage.items import to_json as edge_to_json
 
 # What a reader can take in, and a page can show without effort.
 MAX_SHOWN: Final = 500

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_conditions import Family, Test
-from sallyport.audit.policy_document import ANYBODY, WEB_IDENTITY, Policy, Way, equals
-from sallyport.audit.policy_reach import Reach, absent, chosen, is_of_proof, own_value, reach
+from sallyport.audit.trust_policy.conditions import Family, Test
+from sallyport.audit.trust_policy.document import ANYBODY, WEB_IDENTITY, Policy, Way, equals
+from sallyport.audit.trust_policy.reach import Reach, absent, chosen, is_of_proof, own_value, reach
 from sallyport.audit.weakness import Verdict, Weakness
 from sallyport.errors import TrustFileError
 from sallyport.trust.issuers import MICROSOFT_HOSTS, Least, SharedIssuer, is_own, microsoft_tenant, shared

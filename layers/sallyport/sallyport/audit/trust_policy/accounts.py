@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from sallyport.audit.finding import Severity, safe
-from sallyport.audit.policy_conditions import Family, Test
-from sallyport.audit.policy_document import (
+from sallyport.audit.trust_policy.conditions import Family, Test
+from sallyport.audit.trust_policy.document import (
     ANYBODY,
     ASSUME_ROLE,
     SET_SOURCE_IDENTITY,
@@ -15,7 +15,7 @@ from sallyport.audit.policy_document import (
     account_of,
     is_whole_account,
 )
-from sallyport.audit.policy_reach import (
+from sallyport.audit.trust_policy.reach import (
     SOURCE_IP,
     Reach,
     account_fits,

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from sallyport.audit.finding import Severity
-from sallyport.audit.policy_conditions import Family, Test
-from sallyport.audit.policy_document import ANYBODY, SAML, Policy, Way, equals
-from sallyport.audit.policy_reach import Reach, chosen, own_value, reach
+from sallyport.audit.trust_policy.conditions import Family, Test
+from sallyport.audit.trust_policy.document import ANYBODY, SAML, Policy, Way, equals
+from sallyport.audit.trust_policy.reach import Reach, chosen, own_value, reach
 from sallyport.audit.weakness import Verdict, Weakness
 
 _PROVIDER: Final = re.compile(r"arn:[a-z0-9-]+:iam::(?P<account>[0-9]{12}):saml-provider/.+")

@@ -15,8 +15,8 @@ from html import escape
 from typing import Final
 
 from sallyport.audit.display import display
-from sallyport.audit.lineage_tree import End, Root, Row, Step, Trace, to_json
-from sallyport.audit.lineage_words import ENDS, facts, omission, title, verdict, when
+from sallyport.audit.lineage.tree import End, Root, Row, Step, Trace, to_json
+from sallyport.audit.lineage.words import ENDS, facts, omission, title, verdict, when
 
 # Of one value in the table: ARNs, the longest that AWS has, are 2048 characters.
 MAX_TEXT: Final = 2_048

@@ -10,7 +10,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from sallyport.audit import access_keys
 from sallyport.audit.finding import (
     ALWAYS,
     Finding,
@@ -20,10 +19,11 @@ from sallyport.audit.finding import (
     finding_id,
     safe,
 )
-from sallyport.audit.policy_document import account_of
-from sallyport.audit.posture_codes import RULE_PREFIX
-from sallyport.audit.trust_managed import ManagedRole
-from sallyport.audit.trust_policy import NOTHING_KNOWN, Surroundings, examine
+from sallyport.audit.posture import access_keys
+from sallyport.audit.posture.codes import RULE_PREFIX
+from sallyport.audit.trust_policy.document import account_of
+from sallyport.audit.trust_policy.examine import NOTHING_KNOWN, Surroundings, examine
+from sallyport.audit.trust_policy.managed import ManagedRole
 from sallyport.audit.weakness import Observation, Verdict, Weakness
 from sallyport.cognito.pool_check import PoolProblem
 from sallyport.cognito.pool_check import Severity as PoolSeverity

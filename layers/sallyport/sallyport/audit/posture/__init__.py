@@ -1,0 +1,1 @@
+"""What is the case in an account, and whether the audit still hears: looked at, not told by events."""

@@ -1,0 +1,1 @@
+"""What a role's trust policy lets in: an evaluator of its own (docs/posture.md says why)."""
