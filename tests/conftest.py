@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from hypothesis import settings
 from pytest_socket import socket_allow_hosts
 
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -25,6 +26,10 @@ _ENVIRONMENT = {
 for _name in [name for name in os.environ if name.startswith(("AWS_", "SALLYPORT_", "POWERTOOLS_"))]:
     del os.environ[_name]
 os.environ.update(_ENVIRONMENT)
+
+# How long an example takes says how busy the machine is. What must not hang has a time limit of its own.
+settings.register_profile("sallyport", deadline=None)
+settings.load_profile("sallyport")
 
 
 @pytest.hookimpl(tryfirst=True)

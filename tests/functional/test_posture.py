@@ -7,6 +7,7 @@ import pytest
 
 from sallyport.audit.finding import Severity
 from sallyport.audit.posture.chain import BOUNDS, CHECK_EVERY, MISSED, Way
+from sallyport.audit.telling import MOST_ALERTS_OF_A_LOOK
 from sallyport.errors import SallyportError, UnavailableError
 from tests.support import trust_policies as t
 from tests.support.audit_cloud import POSTURE_ROLE
@@ -77,6 +78,35 @@ def test_a_weak_role_is_a_finding_an_alert_and_an_import(cloud: PostureCloud) ->
     assert imported["FindingProviderFields"]["Types"] == [
         "Software and Configuration Checks/AWS Security Best Practices"
     ]
+
+
+@pytest.mark.parametrize("count", [MOST_ALERTS_OF_A_LOOK, MOST_ALERTS_OF_A_LOOK + 1])
+def test_many_weak_roles_are_one_mail(cloud: PostureCloud, count: int) -> None:
+    cloud.iam.roles = [role(f"open-{n}", t.aws("*")) for n in range(count)]
+    cloud.look()
+    assert len([one for one in cloud.every_finding() if one.rule_id == OPEN_RULE]) == count
+    assert len(cloud.alerts) == (count if count <= MOST_ALERTS_OF_A_LOOK else 1)
+    cloud.now += DAY
+    before = len(cloud.alerts)
+    cloud.look()
+    assert len(cloud.alerts) == before, "told once"
+    cloud.iam.roles.append(role("one-more", t.aws("*")))
+    cloud.now += DAY
+    cloud.look()
+    assert "role/one-more" in cloud.alerts[-1]["Message"]
+    assert len(cloud.alerts) == before + 1, "and no other with it"
+
+
+def test_where_one_mail_about_many_cannot_be_sent_it_is_sent_with_the_next_look(cloud: PostureCloud) -> None:
+    cloud.iam.roles = [role(f"open-{n}", t.aws("*")) for n in range(9)]
+    cloud.aws.faults["sns"] = unreachable
+    with pytest.raises(UnavailableError):
+        cloud.look()
+    assert len([one for one in cloud.every_finding() if one.rule_id == OPEN_RULE]) == 9
+    del cloud.aws.faults["sns"]
+    cloud.look(again=True)
+    (alert,) = cloud.alerts
+    assert "9 findings" in alert["Subject"]
 
 
 def test_as_long_as_it_is_there_it_is_one_finding_and_nobody_is_told_again(cloud: PostureCloud) -> None:

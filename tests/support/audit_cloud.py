@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 from local.security_hub import SecurityHub
 from sallyport.adapters.findings_table import Kept, from_item
 from sallyport.adapters.http import HttpResponse, Transport
+from sallyport.audit.finding import Finding
 from sallyport.settings import AuditSettings, AwsSettings
 from sallyport.wiring import auditing
 from tests.support.audit_world import ACCOUNT, EXCHANGE_ROLE, EXCHANGE_ROLE_ID, MEMBER, NOON, REGION
@@ -150,9 +151,16 @@ class AuditCloud:
         self.waiting += again
         return again
 
+    def every_finding(self) -> list[Finding]:
+        """All findings, however many a rule has."""
+        return [one.finding for one in self._kept()]
+
+    def _kept(self) -> list[Kept]:
+        return [from_item(item) for item in self.aws.tables["findings"].items.values() if "finding" in item]
+
     def findings(self) -> dict[str, Kept]:
         """All findings, by rule; a rule with several is an error here."""
-        found = [from_item(item) for item in self.aws.tables["findings"].items.values() if "finding" in item]
+        found = self._kept()
         rules = [one.finding.rule_id for one in found]
         assert len(set(rules)) == len(rules), rules
         return dict(zip(rules, found, strict=True))

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sallyport.adapters.alerts import MAX_TEXT, Alerts, subject, text
+from sallyport.adapters.alerts import (
+    MAX_TEXT,
+    MOST_NAMED,
+    Alerts,
+    subject,
+    subject_of_many,
+    text,
+    text_of_many,
+)
 from sallyport.adapters.audit_memory import (
     HISTORY,
     MAX_PLACES,
@@ -107,6 +115,28 @@ def test_an_alert_says_what_to_do_and_where_to_go_on() -> None:
     assert f"When: {NOON:%Y-%m-%d} 12:05:00 UTC, 1 event(s)" in plain, "one time is said once"
 
 
+@pytest.mark.parametrize("count", [2, MOST_NAMED, MOST_NAMED + 1, 900])
+def test_many_findings_are_one_message_with_the_worst_first(count: int) -> None:
+    some = [
+        replace(
+            made(said=f"<b>{n}\x1b" + "<" * 400),
+            severity=Severity.CRITICAL if n == count - 1 else Severity.HIGH,
+        )
+        for n in range(count)
+    ]
+    head, body = subject_of_many(some), text_of_many(some)
+    lines = body.split("\n")
+    assert head == f"Sallyport CRITICAL: {count} findings"
+    assert len(body) <= MAX_TEXT
+    assert all(line.isprintable() for line in lines)
+    assert not {"<", ">"} & {*body}
+    named = [line for line in lines if line.startswith(("CRITICAL: ", "HIGH: "))]
+    assert len(named) == min(count, MOST_NAMED)
+    assert named[0].startswith("CRITICAL: ")
+    assert (f"and {count - MOST_NAMED} more" in lines) == (count > MOST_NAMED)
+    assert lines[-1] == "All of them: sallyport findings"
+
+
 def test_an_alert_goes_to_its_topic_and_a_refusal_is_no_success() -> None:
     sent: list[dict[str, str]] = []
     answers = [
@@ -120,11 +150,11 @@ def test_an_alert_goes_to_its_topic_and_a_refusal_is_no_success() -> None:
         return answers.pop(0)
 
     alert = Alerts(service("sns", sns), "arn:topic")
-    alert(made())
+    alert([made()])
     assert (sent[0]["Action"], sent[0]["TopicArn"]) == ("Publish", "arn:topic")
     for _ in range(2):
         with pytest.raises(UnavailableError):
-            alert(made())
+            alert([made()])
 
 
 # Security Hub

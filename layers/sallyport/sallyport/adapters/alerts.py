@@ -1,12 +1,13 @@
 """Alerts by SNS: plain text, a screenful, nothing in it that a mail program could take for markup."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from sallyport.adapters.aws import SignedService
 from sallyport.audit.display import display
-from sallyport.audit.finding import Finding
+from sallyport.audit.finding import MAX_TITLE, Finding
 from sallyport.errors import UnavailableError
 
 API_VERSION: Final = "2010-03-31"
@@ -14,6 +15,8 @@ API_VERSION: Final = "2010-03-31"
 MAX_SUBJECT: Final = 99
 # A message has 256 KB; nobody reads more than this on a phone.
 MAX_TEXT: Final = 8_000
+# Findings that one message names: as many lines are still one message of that length.
+MOST_NAMED: Final = 25
 
 
 class Alerts:
@@ -27,8 +30,8 @@ class Alerts:
         self._topic = topic
         self._pages = pages
 
-    def __call__(self, finding: Finding) -> None:
-        """Tell of a finding.
+    def __call__(self, found: Sequence[Finding]) -> None:
+        """Tell of one finding, or of several in one message.
 
         Raises:
             UnavailableError: it is not known to be published.
@@ -37,8 +40,8 @@ class Alerts:
             "Action": "Publish",
             "Version": API_VERSION,
             "TopicArn": self._topic,
-            "Subject": subject(finding),
-            "Message": text(finding, self._pages),
+            "Subject": subject(found[0]) if len(found) == 1 else subject_of_many(found),
+            "Message": text(found[0], self._pages) if len(found) == 1 else text_of_many(found),
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
         response = self._service.post("/", headers, urlencode(form).encode())
@@ -79,6 +82,27 @@ def text(finding: Finding, pages: str = "") -> str:
     # Markup was escaped when the finding was made; here a newline in a value would forge a line.
     shown = (display(line, limit=MAX_TEXT, markup=False).replace("\\\\", "\\") for line in lines)
     return "\n".join(shown)[:MAX_TEXT]
+
+
+def subject_of_many(found: Sequence[Finding]) -> str:
+    """Return a subject that says how many there are, and how bad the worst is."""
+    return f"Sallyport {max(one.severity for one in found).name}: {len(found)} findings"
+
+
+def text_of_many(found: Sequence[Finding]) -> str:
+    """Return several findings as plain text, the worst first and a line for each."""
+    worst_first = sorted(found, key=lambda one: (-one.severity, one.title))
+    lines = [
+        f"{len(found)} findings of one look at the account:",
+        "",
+        *(f"{one.severity.name}: {one.title}" for one in worst_first[:MOST_NAMED]),
+        *([f"and {len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []),
+        "",
+        "All of them: sallyport findings",
+    ]
+    return "\n".join(
+        display(line, limit=MAX_TITLE + 20, markup=False).replace("\\\\", "\\") for line in lines
+    )
 
 
 def _when(when: datetime) -> str:

@@ -3,13 +3,16 @@
 Pure but for its ports. Everything can be done again: what was kept, told or asked for is found as done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from sallyport.audit.finding import Finding, Severity
 from sallyport.errors import UnavailableError
+
+# A first look at an account of some age has hundreds of findings. Nobody reads as many mails.
+MOST_ALERTS_OF_A_LOOK: Final = 5
 
 
 class Kept(Protocol):
@@ -61,16 +64,17 @@ class Report(Protocol):
 class TellingPorts:
     """What ``Telling`` works with.
 
-    ``suppress`` returns the id of the suppression that holds for a finding. ``alert`` tells somebody now;
-    ``ask_import`` has a finding imported as it is then, however long that takes. Both are ``None`` where
-    nobody wants to be told. ``state`` changes whenever an import would say something new.
+    ``suppress`` returns the id of the suppression that holds for a finding. ``alert`` tells somebody now, of
+    one finding or of several at once; ``ask_import`` has a finding imported as it is then, however long that
+    takes. Both are ``None`` where nobody wants to be told. ``state`` changes whenever an import would say
+    something new.
     """
 
     findings: Findings
     suppress: Callable[[Finding], str | None]
     report: Report
     state: Callable[[Finding], str]
-    alert: Callable[[Finding], None] | None = None
+    alert: Callable[[Sequence[Finding]], None] | None = None
     alert_from: Severity = Severity.HIGH
     ask_import: Callable[[Finding], None] | None = None
 
@@ -81,8 +85,12 @@ class Telling:
     def __init__(self, ports: TellingPorts) -> None:
         self._ports = ports
 
-    def found(self, seen: Finding) -> None:
+    def found(self, seen: Finding, *, later: list[Finding] | None = None) -> None:
         """Keep an observation, and tell of its finding.
+
+        Args:
+            seen: the observation.
+            later: takes the finding if somebody must be told of it, for ``together``; ``None`` to tell now.
 
         Raises:
             UnavailableError: something is away; the same observation must come again.
@@ -99,22 +107,48 @@ class Telling:
         try:
             self._have_imported(kept)
         finally:
-            if ports.alert is not None and wanted and not told:
-                self._tell(finding, ports.alert)
+            if wanted and not told and later is not None:
+                later.append(finding)
+            elif wanted and not told:
+                self._tell([finding])
 
-    def _tell(self, finding: Finding, alert: Callable[[Finding], None]) -> None:
-        findings = self._ports.findings
-        if not findings.may_tell(finding):
+    def together(self, found: Sequence[Finding]) -> None:
+        """Tell of what one look has found: of a few one by one, of more in a single alert.
+
+        Raises:
+            UnavailableError: of some it is not known to be told; the same look must come again.
+        """
+        if len(found) > MOST_ALERTS_OF_A_LOOK:
+            self._tell(found)
+            return
+        errors: list[UnavailableError] = []
+        for one in found:
+            try:
+                self._tell([one])
+            except UnavailableError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _tell(self, found: Sequence[Finding]) -> None:
+        ports = self._ports
+        if ports.alert is None:
+            return
+        ours = [one for one in found if ports.findings.may_tell(one)]
+        if ours:
+            try:
+                ports.alert(ours)
+            except UnavailableError:
+                for one in ours:
+                    ports.findings.not_told(one)
+                raise
+        for one in ours:
+            # Told first and marked then: rather twice than never. A replay tells no more.
+            ports.findings.alerted(one)
+        if len(ours) < len(found):
             # Not left to whoever is about to: should it fail, and this be a copy of its message that is
             # taken, the queue would keep neither.
             raise UnavailableError("alert-under-way", "somebody else is about to tell of the finding")
-        try:
-            alert(finding)
-        except UnavailableError:
-            findings.not_told(finding)
-            raise
-        # Told first and marked then: rather twice than never. A replay tells no more.
-        findings.alerted(finding)
 
     def ended(self, finding_id: str, at: datetime) -> None:
         """Close a finding whose cause is gone; seen again, it opens again, and is told of once more.

@@ -61,6 +61,7 @@ class Standing:
             by_part[part][finding.id] = finding
         ended = 0
         failed = _Failures()
+        untold: list[Finding] = []
         for part, findings in by_part.items():
             now = frozenset(findings)
             before = self._open.ids(part)
@@ -69,7 +70,7 @@ class Standing:
                 self._open.add(part, now - before)
             for finding in findings.values():
                 with failed.gathered():
-                    self._telling.found(finding)
+                    self._telling.found(finding, later=untold)
             gone: set[str] = set()
             for finding_id in sorted(before - now):
                 with failed.gathered():
@@ -78,6 +79,8 @@ class Standing:
             if gone:
                 self._open.remove(part, frozenset(gone))
             ended += len(gone)
+        with failed.gathered():
+            self._telling.together(untold)
         failed.end()
         return Told(sum(map(len, by_part.values())), ended)
 
