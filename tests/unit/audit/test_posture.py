@@ -211,27 +211,6 @@ def test_what_is_no_report_is_refused(content: bytes) -> None:
         access_keys.read_report(content)
 
 
-def test_keys_as_the_api_lists_them() -> None:
-    listed = [
-        {"UserName": "ci", "AccessKeyId": "AKIAUSED", "Status": "Active", "CreateDate": OLD},
-        {"UserName": "ci", "AccessKeyId": "AKIAGONE", "Status": "Inactive", "CreateDate": OLD},
-        {"UserName": "bob", "AccessKeyId": "AKIAIDLE", "Status": "Active", "CreateDate": OLD},
-        {"UserName": "eve", "AccessKeyId": "AKIADARK", "Status": "Active", "CreateDate": YOUNG},
-    ]
-    uses: dict[str, dict[str, Any]] = {
-        "AKIAUSED": {"LastUsedDate": YOUNG},
-        "AKIAIDLE": {"ServiceName": "N/A"},
-    }
-    found = codes(nothing(keys=list(access_keys.of_answers(listed, uses))))
-    assert {(code, resource.split()[-1]) for code, resource in found} == {
-        ("access-key-in-use", "AKIAUSED"),
-        ("access-key-old", "AKIAUSED"),
-        ("access-key-idle", "AKIAIDLE"),
-        ("access-key-old", "AKIAIDLE"),
-        ("access-key-unreadable", "AKIADARK"),
-    }
-
-
 # --- pools, and what was not looked at --------------------------------------------------------------
 
 

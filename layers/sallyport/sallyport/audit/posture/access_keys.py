@@ -68,28 +68,6 @@ def of_report(rows: Iterable[Mapping[str, Any]]) -> Iterator[Key]:
             )
 
 
-def of_answers(keys: Iterable[Mapping[str, Any]], uses: Mapping[str, Mapping[str, Any]]) -> Iterator[Key]:
-    """Yield the active keys among ``AccessKeyMetadata`` of ListAccessKeys.
-
-    Args:
-        keys: the metadata.
-        uses: ``AccessKeyLastUsed`` of GetAccessKeyLastUsed by key id; one that is missing is unknown.
-    """
-    for key in keys:
-        if key.get("Status") == "Inactive":
-            continue
-        name = str(key.get("AccessKeyId"))
-        use = uses.get(name)
-        used = None if use is None else _time(use.get("LastUsedDate"))
-        yield Key(
-            user=str(key.get("UserName")),
-            name=name,
-            created=_time(key.get("CreateDate")),
-            used=used,
-            is_used=None if use is None else used is not None,
-        )
-
-
 def weaknesses(key: Key, now: datetime) -> Iterator[Weakness]:
     """Yield what is weak about an active key."""
     if key.user == ROOT:
