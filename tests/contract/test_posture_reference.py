@@ -9,12 +9,8 @@ from sallyport.audit.posture.codes import CODES, POOL_CODES
 ROOT = Path(__file__).parents[2]
 AUDIT = ROOT / "layers/sallyport/sallyport/audit"
 MODULES = [
-    *AUDIT.glob("trust_*.py"),
-    *AUDIT.glob("policy_*.py"),
-    AUDIT / "posture.py",
-    AUDIT / "access_keys.py",
-    AUDIT / "chain.py",
-    AUDIT / "coverage.py",
+    *(AUDIT / "trust_policy").glob("*.py"),
+    *(AUDIT / "posture" / f"{name}.py" for name in ("scan", "access_keys", "chain", "coverage")),
 ]
 POOLS = [AUDIT.parent / "cognito/pool_check.py", AUDIT.parent / "adapters/user_pools.py"]
 # Texts of the same form that are no codes.
