@@ -18,7 +18,7 @@ class FakeIamAccount:
 
     roles: list[dict[str, Any]] = field(default_factory=list)
     report: bytes = b""
-    report_takes: int = 1
+    report_takes: int = 0
     refuses: set[str] = field(default_factory=set)
     endless: bool = False
 

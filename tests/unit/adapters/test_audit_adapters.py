@@ -309,10 +309,23 @@ def test_places_are_kept_and_bounded(memory: Memory) -> None:
 
 def test_an_occurrence_is_counted_once(memory: Memory) -> None:
     counter = TableCounter(memory)
-    assert [counter.add("t", "k", NOON, one) for one in ("a", "b", "a")] == [1, 2, 2]
+    assert [counter.add("t", "k", NOON, one) for one in ("a", "b", "a")] == [1, 2, 1]
     assert counter.add("t", "k", NOON, "c", 5) == 7
     assert counter.add("t", "k", NOON + timedelta(minutes=15), "a") == 1
     assert counter.add("t", "other", NOON, "a") == 1
+
+
+def test_no_two_that_count_at_once_are_told_the_same(memory: Memory, aws: FakeAws) -> None:
+    """Or nobody, or several, would be who reached the threshold, and stand for all before."""
+    counter, others, told = TableCounter(memory), iter("bcd"), []
+
+    def in_between(_url: str, body: bytes, _limits: TimeLimits) -> None:
+        if b"TransactItems" in body and (other := next(others, None)) is not None:
+            told.append(counter.add("t", "k", NOON, other))
+
+    aws.intercept = in_between
+    told.append(counter.add("t", "k", NOON, "a"))
+    assert sorted(told) == [1, 2, 3, 4]
 
 
 def test_what_was_issued_is_found_by_its_key_and_the_first_word_stands(memory: Memory) -> None:

@@ -137,6 +137,13 @@ def test_the_trust_table_says_which_roles_are_sallyports(
     assert not [one for one in looked(run)["observations"] if one["resource"]["id"] == TARGET]
 
 
+def test_a_report_that_is_being_made_is_waited_for() -> None:
+    slept: list[float] = []
+    report = b"user,arn,access_key_1_active,access_key_2_active\n<root_account>,arn,false,false\n"
+    assert read_keys(FakeIamAccount(report=report, report_takes=3), sleep=slept.append) == []
+    assert slept == [1.0] * 3
+
+
 def test_a_report_that_is_never_ready_is_not_waited_for_for_ever() -> None:
     now = iter(range(0, 10_000, 7))
     with pytest.raises(UnreadableError, match="in time"):

@@ -70,17 +70,30 @@ class Memory:
             return False
         return True
 
-    def count_once(self, mark: str, key: str, keep: timedelta, weight: int) -> bool:
-        """Add to a number once for each mark; ``False`` if that did not happen, for whatever reason."""
+    def count_once(self, mark: str, key: str, keep: timedelta, weight: int) -> int | None:
+        """Add to a number once for each mark; return the sum, or ``None`` if somebody else was writing.
+
+        The mark keeps the sum that it led to, so that whoever comes again is told the same. No two marks lead
+        to the same sum: just one of them reaches a threshold.
+        """
+        before = self.get(key)
+        counted = weight if before is None else int(before["counted"]["N"]) + weight
         expires_at = self.expires_at(keep)
         put = {
             "TableName": self._table,
-            "Item": {"pk": {"S": mark}, "expires_at": expires_at},
+            "Item": {"pk": {"S": mark}, "counted": {"N": str(counted)}, "expires_at": expires_at},
             "ConditionExpression": "attribute_not_exists(pk)",
         }
-        values = {":x": expires_at, ":w": {"N": str(weight)}}
-        update = self._update(key, "SET expires_at = :x ADD counted :w", values, "")
-        return transact(self._dynamodb, [{"Put": put}, {"Update": update}])
+        values: dict[str, Any] = {":x": expires_at, ":sum": {"N": str(counted)}}
+        condition = "attribute_not_exists(pk)"
+        if before is not None:
+            condition = "counted = :seen"
+            values[":seen"] = before["counted"]
+        update = self._update(key, "SET expires_at = :x, counted = :sum", values, condition)
+        if transact(self._dynamodb, [{"Put": put}, {"Update": update}]):
+            return counted
+        marked = self.get(mark)
+        return None if marked is None else int(marked["counted"]["N"])
 
     def keep(self, key: str, item: Mapping[str, Any], keep: timedelta) -> None:
         """Let an item that was read live on for so long; a day less is no matter."""
@@ -156,14 +169,13 @@ class TableCounter:
         self._memory = memory
 
     def add(self, topic: str, key: str, window_start: datetime, occurrence: str, weight: int = 1) -> int:
-        """Count an occurrence, and return the window's count with it."""
+        """Count an occurrence, and return the window's count as it was with it."""
         parts = (topic, key, window_start.astimezone(UTC).isoformat())
         name, mark = _key("window", *parts), _key("counted", *parts, occurrence)
         for _ in range(ATTEMPTS):
-            # Who wrote at the same time, and who was counted before, get the same refusal.
-            if self._memory.count_once(mark, name, DELIVERY, weight) or self._memory.get(mark) is not None:
-                item = self._memory.get(name)
-                return weight if item is None else int(item["counted"]["N"])
+            counted = self._memory.count_once(mark, name, DELIVERY, weight)
+            if counted is not None:
+                return counted
         raise UnavailableError("counter-contended", "too many count the same at once")
 
 
