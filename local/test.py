@@ -18,7 +18,7 @@ from local import deploy
 from local.paths import ROOT, TEST, VENV
 from local.progress import LocalCloudError, Progress, fail, interruptible
 
-# The whole of it takes some five minutes on two idle cores.
+# The whole of it takes some nine minutes on two idle cores.
 TESTS_SECONDS = 1_500
 # pytest's own exit status for an interrupt.
 INTERRUPTED = 2
