@@ -28,11 +28,9 @@ RESULT = Path(__file__).resolve().parent.parent / ".local" / "bench.json"
 def main() -> int:
     """Measure; the exit code is 1 if a budget was missed."""
     asked = argparse.ArgumentParser(
-        prog="make bench", description="Measure against the budgets, in six to seven minutes."
+        prog="make bench", description="Measure against the budgets, in some ten minutes."
     )
-    asked.add_argument(
-        "--quick", action="store_true", help="leave out what needs a million entries: one and a half minutes"
-    )
+    asked.add_argument("--quick", action="store_true", help="leave out what needs a million entries")
     quick: bool = asked.parse_args().quick
     console = Console(stderr=True)
     rows: list[table.Row] = []

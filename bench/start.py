@@ -25,7 +25,7 @@ MEMORY_BUDGET_MB = 128
 FLOOR = "import boto3; boto3.client('sts')"
 INIT = "import handler"
 ANSWERS = """
-import io, json, resource, sys, time
+import io, json, pathlib, sys, time
 import handler
 event = json.load(open(sys.argv[1]))
 out, sys.stdout = sys.stdout, io.StringIO()
@@ -36,7 +36,10 @@ for _ in range(60):
     times.append(time.perf_counter() - start)
     assert answer["statusCode"] in (200, 201), answer
 sys.stdout = out
-print(json.dumps({"times": times, "memory_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+# Not getrusage's peak, which begins with what the process had that started this one.
+status = pathlib.Path("/proc/self/status").read_text()
+peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+print(json.dumps({"times": times, "memory_kb": int(peak)}))
 """
 
 
