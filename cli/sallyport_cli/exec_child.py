@@ -62,7 +62,7 @@ def _end_of(child: subprocess.Popen[bytes]) -> int:
     A plain wait would sleep on where a signal comes just before it, or to another thread: the handler runs in
     this thread, and only once it wakes. So every signal, the child's end among them, is something to read.
     """
-    if not hasattr(signal, "SIGCHLD"):  # pragma: no cover - not where the tests run
+    if not hasattr(signal, "SIGCHLD"):  # pragma: no cover - Windows, where nobody sends signals
         return child.wait()
     woken, wakes = socket.socketpair()
     with woken, wakes:

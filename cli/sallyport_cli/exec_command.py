@@ -86,7 +86,7 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> None:
     Raises:
         typer.Exit: it cannot be started, or has ended.
     """
-    if os.name != "posix":  # pragma: no cover - not where the tests run
+    if os.name != "posix":  # pragma: no cover - Windows cannot become another program
         raise typer.Exit(run(command, environment))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -96,7 +97,7 @@ def in_bucket(client: S3, address: str, wanted: Wanted) -> Iterator[LogFile]:
             yield LogFile(
                 f"{SCHEME}{bucket}/{key}",
                 (number + part) / len(places),
-                lambda key=key: _object(client, bucket, key),  # type: ignore[misc]  # bound now, in a loop
+                partial(_object, client, bucket, key),
             )
 
 
@@ -109,7 +110,7 @@ def in_folder(path: Path, wanted: Wanted) -> Iterator[LogFile]:
         CommandError: there is nothing of the name.
     """
     if path.is_file():
-        yield LogFile(str(path), 0.0, lambda: _file(path))
+        yield LogFile(str(path), 0.0, partial(_file, path))
         return
     if not path.is_dir():
         raise CommandError(
@@ -120,7 +121,7 @@ def in_folder(path: Path, wanted: Wanted) -> Iterator[LogFile]:
         )
     total = sum(1 for _ in _files(path, wanted))
     for number, file in enumerate(_files(path, wanted)):
-        yield LogFile(str(file), number / max(total, 1), lambda file=file: _file(file))  # type: ignore[misc]  # bound now, in a loop
+        yield LogFile(str(file), number / max(total, 1), partial(_file, file))
 
 
 def _root(address: str) -> tuple[str, str]:
